@@ -1,0 +1,1 @@
+"""NATS at the edge: connection, buckets, replica and fenced writes. Library errors end here."""

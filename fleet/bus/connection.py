@@ -1,0 +1,141 @@
+"""One NATS connection that reconnects for ever, and the table that maps its library's errors to ours."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import nats
+from nats.aio.client import Client
+from nats.errors import AuthorizationError, InvalidUserCredentialsError, NoRespondersError
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError, NotFoundError
+
+from fleet.errors import Conflict, PeerAway, PeerRefused, SettingsError
+
+# https://github.com/nats-io/nats-server/blob/main/server/errors.json
+ERR_WRONG_LAST_SEQUENCE = 10071
+ERR_WRONG_LAST_SEQUENCE_CONSTANT = 10164
+
+REQUEST_TIMEOUT_S = 5.0
+_RECONNECT_WAIT_S = 0.25
+_PING_INTERVAL_S = 5
+_PINGS_OUTSTANDING_MAX = 2
+
+
+@contextmanager
+def nats_errors(what: str) -> Iterator[None]:
+    """Map whatever nats-py raises inside to PeerAway, PeerRefused or Conflict; `what` opens the message."""
+    try:
+        yield
+    except (AuthorizationError, InvalidUserCredentialsError) as e:
+        raise PeerRefused(f"{what}: NATS refused the credentials: {_text(e)}") from e
+    except NotFoundError as e:
+        raise PeerRefused(f"{what}: not found: {_text(e)}") from e
+    except APIError as e:
+        if e.err_code in (ERR_WRONG_LAST_SEQUENCE, ERR_WRONG_LAST_SEQUENCE_CONSTANT):
+            raise Conflict(f"{what}: {_text(e)}") from e
+        if e.code is not None and e.code >= 500:  # noqa: PLR2004 - the 5xx of HTTP, which JetStream borrows
+            raise PeerAway(f"{what}: JetStream cannot serve it now: {_text(e)}") from e
+        raise PeerRefused(f"{what}: JetStream refused it: {_text(e)}") from e
+    except NoRespondersError as e:
+        raise PeerAway(f"{what}: nobody answers: JetStream is off, or the stream is missing") from e
+    except (TimeoutError, NatsError, OSError) as e:
+        raise PeerAway(f"{what}: {_text(e)}") from e
+
+
+def _text(error: BaseException) -> str:
+    description = getattr(error, "description", None) or str(error) or type(error).__name__
+    return str(description).removeprefix("nats: ")
+
+
+def check_url(url: str) -> str:
+    """Return `url`, or raise SettingsError if no NATS client could use it. Credentials never reach the message."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"nats", "tls", "ws", "wss"} or not parts.hostname or port is None:
+        raise SettingsError("FLEET_NATS_URL is not a NATS address: expected nats://HOST:PORT")
+    return url
+
+
+def public_url(url: str) -> str:
+    """`url` without its user and password, for logs and messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}"
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    deadline_s: float,
+    on_lost: Callable[[], None],
+    on_back: Callable[[], None],
+    on_error: Callable[[str], None],
+) -> Client:
+    """Connect within `deadline_s`; afterwards the client reconnects for ever by itself.
+
+    Raises:
+        PeerAway: no server answered in time.
+        PeerRefused: a server answered and refused the credentials.
+    """
+    last_error: list[BaseException] = []
+    refused = asyncio.Event()
+
+    async def lost() -> None:
+        on_lost()
+
+    async def back() -> None:
+        on_back()
+
+    async def error(e: Exception) -> None:
+        last_error[:] = [e]
+        if isinstance(e, AuthorizationError | InvalidUserCredentialsError):
+            refused.set()
+        on_error(_text(e))
+
+    where = f"NATS at {public_url(url)}"
+    connecting = asyncio.ensure_future(
+        nats.connect(
+            url,
+            name=name,
+            connect_timeout=2,
+            reconnect_time_wait=_RECONNECT_WAIT_S,
+            max_reconnect_attempts=-1,
+            ping_interval=_PING_INTERVAL_S,
+            max_outstanding_pings=_PINGS_OUTSTANDING_MAX,
+            # What is published while away would be stored later, in an order nobody decided.
+            pending_size=0,
+            disconnected_cb=lost,
+            reconnected_cb=back,
+            error_cb=error,
+        )
+    )
+    refusal = asyncio.ensure_future(refused.wait())
+    try:
+        await asyncio.wait({connecting, refusal}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            with nats_errors(where):
+                return connecting.result()
+        detail = _text(last_error[0]) if last_error else "no answer"
+        if refused.is_set():
+            raise PeerRefused(f"{where} refused the credentials: {detail}; check FLEET_NATS_URL")
+        raise PeerAway(f"{where} did not answer within {deadline_s:g} s: {detail}; check FLEET_NATS_URL")
+    finally:
+        for task in (connecting, refusal):
+            task.cancel()
+        await asyncio.gather(connecting, refusal, return_exceptions=True)
+
+
+async def close(client: Client, *, deadline_s: float = 2.0) -> None:
+    """Flush what was published and close, without ever waiting longer than `deadline_s` for a dead peer."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            if client.is_connected:
+                await client.flush()
+            await client.close()
+    except (TimeoutError, NatsError, OSError):
+        return

@@ -1,0 +1,113 @@
+"""The `fleet` command: composition root of the product.
+
+Exit codes: 0 done or stopped in good order, 2 bad input, 3 a peer refused or is not there, 70 a crash.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from fleet import logs
+from fleet.errors import FleetError, PeerError
+
+EXIT_BAD_INPUT = 2
+EXIT_PEER = 3
+EXIT_CRASH = 70
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fleetproof", prog_name="fleet")
+def main() -> None:
+    """Run containers on many Linux devices: Kubernetes resources in, NATS JetStream out."""
+
+
+@main.command()
+def operator() -> None:
+    """Run the operator, configured by its environment.
+
+    \b
+    FLEET_NATS_URL        nats://HOST:PORT
+    KUBECONFIG            a kubeconfig file; unset in a pod: its service account
+    FLEET_NAMESPACE       the namespace whose Deployments and Devices it serves
+    FLEET_HTTP_ADDR       HOST:PORT of /healthz /readyz /recovery /metrics (127.0.0.1:8080)
+    FLEET_START_TIMEOUT_S how long to wait for NATS and Kubernetes at the start (30)
+
+    \b
+    Example:
+      FLEET_NATS_URL=nats://127.0.0.1:4222 FLEET_NAMESPACE=fleet KUBECONFIG=~/.kube/config fleet operator
+    """
+    # The operator's libraries load only for the command that needs them.
+    from fleet.operator.main import Operator  # noqa: PLC0415 - see above
+    from fleet.settings import OperatorSettings  # noqa: PLC0415 - see above
+
+    logs.configure()
+    try:
+        settings = OperatorSettings.from_environment(os.environ)
+        asyncio.run(Operator(settings).run())
+    except FleetError as e:
+        _fail(e)
+    except BaseExceptionGroup as crashes:
+        # Each crash was logged where it happened; here is the line for whoever looks at the end of the log.
+        first = crashes.exceptions[0]
+        click.echo(f"fleet: crashed: {type(first).__name__}: {first}", err=True)
+        sys.exit(EXIT_CRASH)
+
+
+@main.command()
+@click.option("--apply", "apply_", is_flag=True, help="Install them in the cluster of the kubeconfig.")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="KUBECONFIG",
+    help="Used by --apply; the pod's service account if not given.",
+)
+def crds(*, apply_: bool, kubeconfig: Path | None) -> None:
+    """Print the custom resource definitions, or install them.
+
+    \b
+    Examples:
+      fleet crds | kubectl apply -f -
+      fleet crds --apply --kubeconfig ~/.kube/config
+    """
+    from fleet import crds as definitions  # noqa: PLC0415 - see `operator`
+
+    if not apply_:
+        click.echo(definitions.manifest_text(), nl=False)
+        return
+    try:
+        names = asyncio.run(_apply_crds(kubeconfig))
+    except FleetError as e:
+        _fail(e)
+    for name in names:
+        click.echo(f"{name} applied")
+
+
+async def _apply_crds(kubeconfig: Path | None) -> list[str]:
+    from fleet import crds as definitions  # noqa: PLC0415 - see `operator`
+    from fleet.kube.client import KubeClient  # noqa: PLC0415 - see `operator`
+
+    client = await KubeClient.open(kubeconfig, "default", user_agent="fleet-crds")
+    names: list[str] = []
+    try:
+        for manifest in definitions.manifests():
+            metadata = manifest["metadata"]
+            name = str(metadata["name"]) if isinstance(metadata, dict) else ""
+            path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+            await client.apply(path, manifest, field_manager="fleet")
+            names.append(name)
+    finally:
+        await client.close()
+    return names
+
+
+def _fail(error: FleetError) -> NoReturn:
+    click.echo(f"fleet: {error}", err=True)
+    sys.exit(EXIT_PEER if isinstance(error, PeerError) else EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The CRDs as data: their limits mirror the wire contract's, and what their corpus calls good can be carried."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet import crds, rules, wire
+from fleet.canonical import Json, TextRule
+
+CORPUS = Path(__file__).parent / "corpus" / "admission"
+GOOD = sorted(CORPUS.glob("good-*.yaml"))
+BAD = sorted(CORPUS.glob("bad-*.yaml"))
+
+
+def dig(value: object, *names: str | int) -> object:
+    """Follow names and indexes into nested data."""
+    for name in names:
+        if isinstance(value, dict):
+            value = value[name]
+        else:
+            assert isinstance(value, list)
+            assert isinstance(name, int)
+            value = value[name]
+    return value
+
+
+def schema(index: int) -> object:
+    return dig(crds.manifests()[index], "spec", "versions", 0, "schema", "openAPIV3Schema")
+
+
+def walk(value: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield each schema node with its path."""
+    assert isinstance(value, dict)
+    yield path, value
+    for name, child in value.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}" if path else name)
+    for name in ("items", "additionalProperties"):
+        if name in value:
+            yield from walk(value[name], f"{path}[]")
+
+
+DEPLOYMENT = dict(walk(schema(0)))
+DEVICE = dict(walk(schema(1)))
+
+
+@pytest.mark.parametrize(("index", "resource"), [(0, crds.DEPLOYMENT), (1, crds.DEVICE)])
+def test_constants_match_the_files(index: int, resource: crds.Resource) -> None:
+    """Whoever builds an API path from the constants reaches what the files define."""
+    manifest = crds.manifests()[index]
+    assert dig(manifest, "metadata", "name") == resource.crd_name
+    assert dig(manifest, "spec", "group") == crds.GROUP
+    assert dig(manifest, "spec", "names", "plural") == resource.plural
+    assert dig(manifest, "spec", "names", "kind") == resource.kind
+    assert dig(manifest, "spec", "names", "shortNames") == [resource.short_name]
+    assert dig(manifest, "spec", "versions", 0, "name") == crds.VERSION
+    assert dig(manifest, "spec", "versions", 0, "subresources") == {"status": {}}
+
+
+def test_text_is_one_stream() -> None:
+    """The text for kubectl and the objects for the API are the same definitions."""
+    assert list(yaml.safe_load_all(crds.manifest_text())) == crds.manifests()
+
+
+SERVICES = "spec.services"
+COUNTS = {
+    SERVICES: rules.SERVICES_MAX,
+    f"{SERVICES}[].command": rules.COMMAND_MAX,
+    f"{SERVICES}[].env": rules.ENV_MAX,
+    f"{SERVICES}[].ports": rules.PORTS_MAX,
+    f"{SERVICES}[].volumes": rules.VOLUMES_MAX,
+    "spec.targetSelector.matchLabels": rules.LABELS_MAX,
+}
+
+
+def test_counts_mirror_the_wire() -> None:
+    """Each list and map of a spec has the wire's own limit."""
+    found = {
+        path: node.get("maxItems", node.get("maxProperties"))
+        for path, node in DEPLOYMENT.items()
+        if path.startswith("spec") and (node["type"] == "array" or "additionalProperties" in node)
+    }
+    assert found == COUNTS
+    assert DEVICE["spec.labels"]["maxProperties"] == rules.LABELS_MAX
+
+
+TEXTS = {
+    f"{SERVICES}[].name": rules.LABEL,
+    f"{SERVICES}[].image": rules.IMAGE,
+    f"{SERVICES}[].command[]": rules.ARGUMENT,
+    f"{SERVICES}[].env[].name": rules.ENV_NAME,
+    f"{SERVICES}[].env[].value": rules.ENV_VALUE,
+    f"{SERVICES}[].volumes[].source": rules.VOLUME_SOURCE,
+    f"{SERVICES}[].volumes[].target": rules.VOLUME_TARGET,
+    "spec.targetSelector.matchLabels[]": rules.LABEL_VALUE,
+}
+
+
+def pattern_of(node: dict[str, object]) -> str | None:
+    """Return the regular expression of a schema node, wherever it stands."""
+    if "pattern" in node:
+        return str(node["pattern"])
+    for rule in yaml.safe_load(yaml.safe_dump(node.get("x-kubernetes-validations", []))):
+        _, found, rest = rule["rule"].partition("self.matches('")
+        if found:
+            return str(rest.removesuffix("')")).replace("\\\\", "\\")
+    return None
+
+
+@pytest.mark.parametrize("path", TEXTS)
+def test_texts_mirror_the_wire(path: str) -> None:
+    """Each text of a spec has the wire's length, and its pattern decides alike on the edge cases of all texts."""
+    node, rule = DEPLOYMENT[path], TEXTS[path]
+    assert node["maxLength"] == rule.len_max
+    pattern = pattern_of(node)
+    if pattern is None:
+        assert rule is rules.LABEL_VALUE  # judged at its map, where the message can say what it is
+        return
+    mirrored = TextRule("mirror", _compiled(pattern), rule.len_max)
+    for text in EDGES:
+        assert _allows(mirrored, text) == _allows(rule, text), ascii(text)
+
+
+EDGES = [
+    "",
+    "a",
+    "A",
+    "-",
+    "a-",
+    "-a",
+    "a-b",
+    "a.b",
+    "a_b",
+    "_a",
+    "1a",
+    "a b",
+    "/",
+    "/a",
+    "a/b",
+    "./a",
+    "ä",
+    "☕",
+    "~",
+    "!",
+]
+EDGES += [f"a{chr(code)}b" for code in (*range(33), 0x7F, 0x80, 0xA0, 0x2028)] + ["a\n", "/a\n", "/ä b"]
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Go's `$` is Python's `\\Z`.
+    return re.compile(pattern.removesuffix("$") + r"\Z")
+
+
+def _allows(rule: TextRule, text: str) -> bool:
+    return rule.pattern.fullmatch(text) is not None
+
+
+def test_numbers_and_names_mirror_the_wire() -> None:
+    """Ports, grace period, signals and protocols are the wire's."""
+    for name in ("containerPort", "hostPort"):
+        port = DEPLOYMENT[f"{SERVICES}[].ports[].{name}"]
+        assert (port["minimum"], port["maximum"]) == (1, rules.PORT_MAX)
+    grace = DEPLOYMENT["spec.lifecycle.gracePeriodSecs"]
+    assert (grace["minimum"], grace["maximum"]) == (0, rules.GRACE_PERIOD_SECS_MAX)
+    assert grace["default"] == wire.Lifecycle().grace_period_secs
+    signal = DEPLOYMENT["spec.lifecycle.stopSignal"]
+    assert signal["enum"] == list(rules.STOP_SIGNALS)
+    assert signal["default"] == wire.Lifecycle().stop_signal
+    assert DEPLOYMENT[f"{SERVICES}[].ports[].protocol"]["enum"] == ["TCP", "UDP"]
+    across = str(DEPLOYMENT[SERVICES]["x-kubernetes-validations"])
+    assert f"<= {rules.SCORE_CHARACTERS_MAX}" in across
+    assert f"<= {rules.PORTS_OF_SCORE_MAX}" in across
+    message = DEPLOYMENT["status.aggregate.lastError.message"]
+    assert message["maxLength"] == rules.LAST_ERROR.len_max
+
+
+@pytest.mark.parametrize("nodes", [DEPLOYMENT, DEVICE], ids=["deployment", "device"])
+def test_everything_is_bounded(nodes: dict[str, dict[str, object]]) -> None:
+    """No list, map, text or number of a CRD is without a limit."""
+    limits = {"array": {"maxItems"}, "string": {"maxLength", "enum"}, "integer": {"minimum"}}
+    for path, node in nodes.items():
+        if path in ("apiVersion", "kind"):
+            continue
+        wanted = {"maxProperties"} if "additionalProperties" in node else limits.get(str(node["type"]), node.keys())
+        assert wanted & node.keys(), path
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_what_admission_accepts_the_wire_carries(path: Path) -> None:
+    """A spec that the API server accepts (checked against a real one) encodes and decodes."""
+    resource = yaml.safe_load(path.read_text(encoding="utf-8"))
+    name = resource["metadata"]["name"]
+    if resource["kind"] == "Device":
+        assert wire.device_id(name) == name
+        return
+    assert wire.deployment_name(name) == name
+    desired = wire.DesiredState(wire.Owner("uid", 1), score_of(resource["spec"]))
+    assert wire.decode_desired_state(desired.encode()) == desired
+
+
+def score_of(spec: dict[str, Json]) -> wire.Score:
+    """Map a spec to a score field by field, with the schema's defaults."""
+    services = spec["services"]
+    lifecycle = spec.get("lifecycle", {})
+    assert isinstance(services, list)
+    assert isinstance(lifecycle, dict)
+    return wire.Score(
+        tuple(
+            wire.Service(
+                name=service["name"],
+                image=service["image"],
+                command=tuple(service.get("command", ())),
+                env=tuple(wire.EnvVar(**env) for env in service.get("env", ())),
+                ports=tuple(
+                    wire.Port(port["containerPort"], port["hostPort"], port.get("protocol", "TCP"))
+                    for port in service.get("ports", ())
+                ),
+                volumes=tuple(
+                    wire.Volume(volume["source"], volume["target"], volume.get("readOnly", False))
+                    for volume in service.get("volumes", ())
+                ),
+            )
+            for service in services
+        ),
+        wire.Lifecycle(lifecycle.get("stopSignal", "SIGTERM"), lifecycle.get("gracePeriodSecs", 30)),
+    )
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_bad_specs_say_why(path: Path) -> None:
+    """Each bad spec is a readable object of ours and names, in its first line, the message that refuses it."""
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# refused: ")
+    assert yaml.safe_load(text)["apiVersion"] == crds.API_VERSION

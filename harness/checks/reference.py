@@ -1,0 +1,158 @@
+"""A plain model of what should be, from the custom resources and from what devices had acknowledged.
+
+Written from the contract and apart from the operator, so that the two can disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from fleet.errors import WireError
+from fleet.wire import (
+    DesiredState,
+    DeviceState,
+    EnvVar,
+    Lifecycle,
+    Port,
+    Score,
+    Service,
+    Volume,
+    decode_desired_state,
+    decode_device_state,
+)
+from harness.history import History, KvEntry, Op, Resource
+
+Key = tuple[str, str]
+"""(device, deployment)"""
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """The counts of one Deployment's status."""
+
+    matched: int = 0
+    succeeded: int = 0
+    pending: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The end state that a history shows."""
+
+    deployments: Mapping[str, Resource]
+    wanted: Mapping[Key, Score]
+    """What each device is to run, by the resources alone."""
+    stored: Mapping[Key, DesiredState | None]
+    """Per key of desired-state: its value, or None if its bytes are malformed. Deleted keys are not in it."""
+    reports: Mapping[Key, DeviceState]
+
+    @classmethod
+    def at_end(cls, history: History) -> "World":
+        deployments: dict[str, Resource] = {}
+        devices: dict[str, Resource] = {}
+        for resource in history.of(Resource):
+            kept = deployments if resource.kind == "Deployment" else devices
+            if resource.event == "deleted":
+                kept.pop(resource.name, None)
+            else:
+                kept[resource.name] = resource
+        wanted: dict[Key, Score] = {}
+        for deployment in deployments.values():
+            score = score_of(deployment.spec)
+            wanted |= {(d.name, deployment.name): score for d in devices.values() if selects(deployment, d)}
+        return cls(deployments, wanted, _stored(history), _reports(history))
+
+    def aggregate(self, deployment: str) -> Aggregate:
+        """The counts that a Deployment's status should show."""
+        counts = {"succeeded": 0, "pending": 0, "failed": 0}
+        keys = [key for key in self.wanted if key[1] == deployment]
+        for key in keys:
+            counts[self._standing(key)] += 1
+        return Aggregate(matched=len(keys), **counts)
+
+    def _standing(self, key: Key) -> str:
+        report, desired = self.reports.get(key), self.stored.get(key)
+        if report is None or desired is None or report.owner.uid != desired.owner.uid:
+            return "pending"
+        if report.owner.generation < desired.owner.generation:
+            return "pending"
+        return {"Running": "succeeded", "Failed": "failed"}.get(report.phase.value, "pending")
+
+
+def selects(deployment: Resource, device: Resource) -> bool:
+    selector = cast("Json", deployment.spec.get("targetSelector", {})).get("matchLabels", {})
+    blocked = bool(device.spec.get("blocked", False))
+    gone = deployment.deleting or device.deleting or blocked
+    return not gone and cast("Json", selector).items() <= device.labels.items()
+
+
+def status_aggregate(deployment: Resource) -> Aggregate | None:
+    """The counts that a Deployment's status shows; None if it has none yet."""
+    shown = deployment.status.get("aggregate")
+    if not isinstance(shown, dict):
+        return None
+    counts = cast("dict[str, int]", shown)
+    return Aggregate(*(counts.get(name, 0) for name in ("matched", "succeeded", "pending", "failed")))
+
+
+def score_of(spec: Json) -> Score:
+    """A Deployment's spec as the contract's score."""
+    lifecycle = cast("Json", spec.get("lifecycle", {}))
+    return Score(
+        services=tuple(_service(item) for item in cast("list[Json]", spec.get("services", []))),
+        lifecycle=Lifecycle(
+            stop_signal=str(lifecycle.get("stopSignal", "SIGTERM")),
+            grace_period_secs=cast("int", lifecycle.get("gracePeriodSecs", 30)),
+        ),
+    )
+
+
+def _service(item: Json) -> Service:
+    return Service(
+        name=str(item["name"]),
+        image=str(item["image"]),
+        command=tuple(cast("list[str]", item.get("command", []))),
+        env=tuple(EnvVar(e["name"], e.get("value", "")) for e in cast("list[dict[str, str]]", item.get("env", []))),
+        ports=tuple(
+            Port(cast("int", p["containerPort"]), cast("int", p["hostPort"]), str(p.get("protocol", "TCP")))
+            for p in cast("list[Json]", item.get("ports", []))
+        ),
+        volumes=tuple(
+            Volume(str(v["source"]), str(v["target"]), bool(v.get("readOnly", False)))
+            for v in cast("list[Json]", item.get("volumes", []))
+        ),
+    )
+
+
+def _stored(history: History) -> dict[Key, DesiredState | None]:
+    stored: dict[Key, DesiredState | None] = {}
+    for entry in history.of(KvEntry):
+        device, _, deployment = entry.key.rpartition(".")
+        if entry.operation == "delete":
+            stored.pop((device, deployment), None)
+            continue
+        try:
+            stored[device, deployment] = decode_desired_state(entry.value.encode())
+        except WireError:
+            stored[device, deployment] = None
+    return stored
+
+
+def _reports(history: History) -> dict[Key, DeviceState]:
+    """The newest report, by event time, that was acknowledged for each pair."""
+    reports: dict[Key, DeviceState] = {}
+    for op in history.of(Op):
+        if op.outcome != "ok":
+            continue
+        device, _, deployment = op.target.rpartition(".")
+        if op.action == "delete device-state":
+            reports.pop((device, deployment), None)
+        elif op.action == "put device-state":
+            report = decode_device_state(op.detail.encode())
+            known = reports.get((device, deployment))
+            if known is None or report.last_event_at >= known.last_event_at:
+                reports[device, deployment] = report
+    return reports

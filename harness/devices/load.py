@@ -1,0 +1,66 @@
+"""A steady stream of device-state writes: devices that keep reporting while the operator is being hurt."""
+
+import asyncio
+import itertools
+from typing import Self
+
+from fleet.wire import Pair, Phase
+from harness.devices.scripted import ScriptedDevices
+from harness.errors import ServiceError
+from harness.wait import ticks
+
+_BATCH_EVERY_S = 0.02
+# Of each hundred reports, this many say Failed, and the next one of the same pair says Running again.
+_FAILED_PERCENT = 2
+
+
+class WriteLoad:
+    """Re-reports the pairs of `devices` in turn, `rate_per_s` in all. Ends with `stop`, which settles every pair."""
+
+    def __init__(self, devices: ScriptedDevices, rate_per_s: float) -> None:
+        self._devices = devices
+        self._rate_per_s = rate_per_s
+        self._task: asyncio.Task[None] | None = None
+        self._ending = False
+        self._failed: set[Pair] = set()
+
+    def start(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="write load")
+        return self
+
+    async def stop(self) -> None:
+        """End the load; afterwards each pair that it left Failed reports Running once more."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        # What is on its way is waited for, never cancelled: the history must have the outcome of each write.
+        self._ending = True
+        await task
+        async with asyncio.TaskGroup() as group:
+            for pair in sorted(self._failed):
+                group.create_task(self._devices.report(pair, Phase.RUNNING))
+
+    async def _run(self) -> None:
+        pairs = sorted(self._devices.desired)
+        if not pairs:
+            raise ServiceError("no device has anything to report yet: start the load after the devices are ready")
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        turn = itertools.cycle(pairs)
+        sent = 0
+        async with asyncio.TaskGroup() as group:
+            async for _ in ticks(_BATCH_EVERY_S):
+                if self._ending:
+                    break
+                due = int((loop.time() - started) * self._rate_per_s)
+                for number in range(sent, due):
+                    group.create_task(self._report(next(turn), number))
+                sent = due
+
+    async def _report(self, pair: Pair, number: int) -> None:
+        if number % 100 < _FAILED_PERCENT:
+            self._failed.add(pair)
+            await self._devices.report(pair, Phase.FAILED, "scripted failure")
+        else:
+            await self._devices.report(pair, Phase.RUNNING)
+            self._failed.discard(pair)

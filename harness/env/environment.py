@@ -1,0 +1,171 @@
+"""The world of one test: its own NATS server and namespace, every link through a fault point, all of it witnessed."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from fleet.crds import GROUP
+from fleet.wire import Bucket
+from harness.devices.scripted import ScriptedDevices
+from harness.env.foundation import Foundation
+from harness.history import Recorder
+from harness.observers.buckets import BucketObserver
+from harness.observers.resources import ResourceObserver
+from harness.services.audit import AuditTail
+from harness.services.gate import Gate
+from harness.services.nats import NatsServer
+from harness.services.operator import OperatorProcess
+from harness.services.toxiproxy import Proxy
+
+# What an operator that honours the contract needs, and no more (docs/contract.md).
+OPERATOR_RULES: tuple[Mapping[str, object], ...] = (
+    {"apiGroups": [GROUP], "resources": ["deployments", "devices"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GROUP], "resources": ["deployments/status"], "verbs": ["patch"]},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The TCP fault points: whose traffic runs through which proxy."""
+
+    operator_nats: Proxy
+    operator_kube: Proxy
+    devices_nats: Proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """They watch on connections of their own, which no fault touches."""
+
+    buckets: BucketObserver
+    resources: ResourceObserver
+    audit: AuditTail
+
+
+class Environment:
+    """Opened for one test and closed after it: then only `folder`, with its artefacts, is left."""
+
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        *,
+        foundation: Foundation,
+        folder: Path,
+        recorder: Recorder,
+        command: Sequence[str],
+        namespace: str,
+        nats: NatsServer,
+        gate: Gate,
+        links: Links,
+        witnesses: Witnesses,
+    ) -> None:
+        self._stack = stack
+        self._command = command
+        self._operators = 0
+        self._kubeconfig = folder / "operator.kubeconfig"
+        self.foundation = foundation
+        self.folder = folder
+        self.recorder = recorder
+        self.namespace = namespace
+        self.nats = nats
+        self.gate = gate
+        self.links = links
+        self.witnesses = witnesses
+
+    @classmethod
+    async def open(cls, foundation: Foundation, folder: Path, recorder: Recorder, command: Sequence[str]) -> Self:
+        """`command` starts the operator under test. Raises ServiceError; nothing is left then."""
+        warden, admin, namespace = foundation.warden, foundation.admin, f"t-{secrets.token_hex(4)}"
+        async with AsyncExitStack() as stack:
+            scratch = warden.temp_folder("env-", parent=foundation.folder)
+            stack.callback(warden.remove_folder, scratch)
+            nats = await NatsServer.start(foundation.nats_binary, scratch, warden=warden, recorder=recorder)
+            stack.push_async_callback(nats.stop)
+            await admin.create_namespace(namespace)
+            stack.push_async_callback(admin.delete_namespace, namespace)
+            await admin.grant(namespace, OPERATOR_RULES)
+            gate = await stack.enter_async_context(Gate(foundation.kube.url, foundation.kube.ca_pem, recorder))
+
+            async def proxy(name: str, upstream: str) -> Proxy:
+                made = await foundation.toxiproxy.create(f"{namespace}-{name}", upstream)
+                stack.push_async_callback(made.delete)
+                return made
+
+            links = Links(
+                operator_nats=await proxy("operator-nats", nats.address),
+                operator_kube=await proxy("operator-kube", gate.url.removeprefix("https://")),
+                devices_nats=await proxy("devices-nats", nats.address),
+            )
+            buckets = await BucketObserver.start(nats.url, recorder)
+            stack.push_async_callback(buckets.close)
+            resources = await ResourceObserver(admin, namespace, recorder).start()
+            stack.push_async_callback(resources.close)
+            audit = AuditTail(foundation.kube.audit_path, recorder, namespace=namespace).start()
+            stack.push_async_callback(audit.close)
+            return cls(
+                stack.pop_all(),
+                foundation=foundation,
+                folder=folder,
+                recorder=recorder,
+                command=command,
+                namespace=namespace,
+                nats=nats,
+                gate=gate,
+                links=links,
+                witnesses=Witnesses(buckets, resources, audit),
+            )
+
+    async def close(self) -> None:
+        """End all of it, in the reverse order, whatever fails on the way. Idempotent."""
+        await self._stack.aclose()
+
+    async def start_operator(self, extra: Mapping[str, str] | None = None) -> OperatorProcess:
+        """Start one more operator, through the fault points. `extra` are environment variables on top."""
+        self._operators += 1
+        self._write_kubeconfig()
+        operator = await OperatorProcess.start(
+            self._command,
+            name=f"operator-{self._operators}",
+            nats_url=f"nats://{self.links.operator_nats.listen}",
+            kubeconfig=self._kubeconfig,
+            namespace=self.namespace,
+            folder=self.folder,
+            warden=self.foundation.warden,
+            recorder=self.recorder,
+            extra=extra,
+        )
+        self._stack.push_async_callback(operator.close)
+        return operator
+
+    async def start_devices(self, count: int, *, name: str = "device-{:04d}") -> ScriptedDevices:
+        """Devices `0..count-1`, on one connection; they wait for the buckets by themselves."""
+        devices = await ScriptedDevices.start(
+            f"nats://{self.links.devices_nats.listen}", [name.format(i) for i in range(count)], self.recorder
+        )
+        self._stack.push_async_callback(devices.close)
+        return devices
+
+    async def settle_witnesses(self) -> None:
+        """On return, the history has all that the broker stored and the API server answered before the call."""
+        await self.witnesses.audit.drain()
+        await self.witnesses.resources.drain()
+        await self.witnesses.buckets.drain()
+        for bucket in Bucket:
+            await self.witnesses.buckets.stream_state(bucket)
+
+    def _write_kubeconfig(self) -> None:
+        if self._kubeconfig.exists():
+            return
+        text = self.foundation.kube.kubeconfig(
+            "operator",
+            server=f"https://{self.links.operator_kube.listen}",
+            ca_pem=self.gate.ca_pem,
+            namespace=self.namespace,
+        )
+        self._kubeconfig.touch(mode=0o600)
+        self._kubeconfig.write_text(text)
+        # It holds a token: it goes with the environment and is no artefact.
+        self._stack.callback(self._kubeconfig.unlink, missing_ok=True)

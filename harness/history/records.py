@@ -1,0 +1,174 @@
+"""The record types of a history: one JSON object a line, told apart by `type`.
+
+`at_s` is seconds since the history began, on the harness's monotonic clock: when the harness learned
+of it. Where the thing itself happened earlier and somebody stamped it (a client, the API server's
+audit log), that time stands beside it.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Json = dict[str, object]
+
+Outcome = Literal["ok", "fail", "info"]
+"""Of one client operation: took effect, had none, or nobody can tell (Jepsen's :ok, :fail, :info)."""
+
+VerdictOutcome = Literal["pass", "fail", "inconclusive", "infra-error"]
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    at_s: float
+
+
+class Meta(Base, frozen=True, kw_only=True, tag="meta"):
+    """First line: what was run, on what."""
+
+    format: int
+    run_id: str
+    scenario: str
+    case: str
+    defect: str | None
+    started_at: str
+    versions: dict[str, str]
+
+
+class Step(Base, frozen=True, kw_only=True, tag="step"):
+    """A scenario said what it is doing."""
+
+    phase: Literal["setup", "action", "assert"]
+    text: str
+
+
+class Mark(Base, frozen=True, kw_only=True, tag="mark"):
+    """A named instant that checks refer to, e.g. `restart`."""
+
+    name: str
+    detail: str = ""
+
+
+class Process(Base, frozen=True, kw_only=True, tag="process"):
+    """Life of a process of the environment. `exit_code` is negative for a signal, as in subprocess."""
+
+    name: str
+    event: Literal["spawned", "ready", "signalled", "exited"]
+    pid: int
+    signal: str | None = None
+    exit_code: int | None = None
+
+
+class Fault(Base, frozen=True, kw_only=True, tag="fault"):
+    """A fault's life. One that was applied and never proved active makes a run inconclusive."""
+
+    name: str
+    target: str
+    event: Literal["applied", "proved-active", "healed", "proved-healed", "unproved"]
+    detail: str = ""
+
+
+class Op(Base, frozen=True, kw_only=True, tag="op"):
+    """One operation of a client (a device, an admin), written when it ended."""
+
+    client: str
+    action: str
+    target: str
+    invoked_s: float
+    outcome: Outcome
+    revision: int | None = None
+    detail: str = ""
+
+
+class KvEntry(Base, frozen=True, kw_only=True, tag="kv"):
+    """One message stored in a bucket, as the broker republished it.
+
+    `previous` is the revision stored before it under this key, 0 if there was none.
+    """
+
+    bucket: str
+    key: str
+    operation: Literal["put", "delete"]
+    revision: int
+    previous: int
+    value: str
+
+
+class StreamState(Base, frozen=True, kw_only=True, tag="stream"):
+    """A bucket's stream as the broker reports it at one instant; counts of writes are differences of `last_seq`."""
+
+    bucket: str
+    created_at: str
+    first_seq: int
+    last_seq: int
+    messages: int
+    consumers: int
+    storage: str = ""
+    history_per_key: int = 1
+    republished_to: str | None = None
+
+
+class Resource(Base, frozen=True, kw_only=True, tag="resource"):
+    """One version of a custom resource, from the harness's own watch."""
+
+    kind: str
+    name: str
+    event: Literal["added", "modified", "deleted"]
+    uid: str
+    resource_version: str
+    generation: int
+    deleting: bool
+    labels: dict[str, str]
+    spec: Json
+    status: Json
+
+
+class Request(Base, frozen=True, kw_only=True, tag="request"):
+    """One request that the API server answered, from its audit log."""
+
+    requested_s: float
+    user: str
+    user_agent: str
+    verb: str
+    resource: str
+    subresource: str
+    name: str
+    code: int
+
+
+class Gate(Base, frozen=True, kw_only=True, tag="gate"):
+    """What the HTTP fault point before the API server did with the `ordinal`-th request its rule selects."""
+
+    rule: str
+    ordinal: int
+    event: Literal["held", "dropped", "released"]
+    method: str
+    path: str
+
+
+class SourceProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Replay of one cold-start source. `expected` is None while it is unknown."""
+
+    seen: int
+    expected: int | None
+    current: bool
+
+
+class Recovery(Base, frozen=True, kw_only=True, tag="recovery"):
+    """What an operator's /recovery answered, recorded when it differs from the answer before."""
+
+    process: str
+    phase: str
+    sources: dict[str, SourceProgress]
+
+
+class Verdict(Base, frozen=True, kw_only=True, tag="verdict"):
+    """What one check says of the lines above. `evidence` are line numbers (from 1) of this history."""
+
+    check: str
+    outcome: VerdictOutcome
+    reason: str
+    evidence: tuple[int, ...] = ()
+
+
+Record = (
+    Meta | Step | Mark | Process | Fault | Op | KvEntry | StreamState | Resource | Request | Gate | Recovery | Verdict
+)

@@ -1,0 +1,64 @@
+"""Real binaries, a warden, a recorder and a Kubernetes API for the tests of the harness's services."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.history import Recorder
+from harness.services.kube import KubeCluster
+from harness.services.kube_client import KubeAdmin
+from harness.services.warden import Warden
+from harness.toolchain import ETCD, KUBE_APISERVER, NATS_SERVER, TOXIPROXY_SERVER, Toolchain
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    return Toolchain()
+
+
+@pytest.fixture(scope="session")
+def nats_binary(toolchain: Toolchain) -> Path:
+    return toolchain.ensure(NATS_SERVER)
+
+
+@pytest.fixture(scope="session")
+def toxiproxy_binary(toolchain: Toolchain) -> Path:
+    return toolchain.ensure(TOXIPROXY_SERVER)
+
+
+@pytest.fixture(scope="session")
+def warden() -> Iterator[Warden]:
+    with Warden() as warden:
+        yield warden
+        assert not warden.registered_pids
+        assert not warden.registered_folders
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    recorder = Recorder(tmp_path / "history.jsonl")
+    yield recorder
+    recorder.close()
+
+
+@pytest.fixture(scope="session")
+async def kube(toolchain: Toolchain, warden: Warden) -> AsyncIterator[KubeCluster]:
+    """One API server for all of this worker's tests; a test has a namespace of its own."""
+    folder = warden.temp_folder("fleetproof-kube-")
+    try:
+        cluster = await KubeCluster.start(
+            toolchain.ensure(ETCD), toolchain.ensure(KUBE_APISERVER), folder, warden=warden
+        )
+        try:
+            yield cluster
+        finally:
+            await cluster.stop()
+    finally:
+        warden.remove_folder(folder)
+
+
+@pytest.fixture
+async def admin(kube: KubeCluster) -> AsyncIterator[KubeAdmin]:
+    async with kube.admin() as admin:
+        yield admin

@@ -1,0 +1,180 @@
+"""The warden: whatever way its harness ends, nothing is left; and it never kills a stranger."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ServiceError
+from harness.services import procfs
+from harness.services.procfs import ProcessState
+from harness.services.warden import TOKEN_VARIABLE, Warden
+from harness.wait import wait_for
+
+# A harness of its own: starts a process with a child, a process that left its session, and a folder.
+HARNESS = """
+import asyncio, pathlib, subprocess, sys
+from harness.services.process import ManagedProcess
+from harness.services.warden import Warden
+
+LEADER = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']" \\
+    "{extra}); print(p.pid, flush=True); time.sleep(600)"
+
+async def main():
+    warden = Warden().start()
+    folder = warden.temp_folder("fleetproof-test-", pathlib.Path(sys.argv[1]))
+    (folder / "file").write_text("x")
+    pids = []
+    for extra in ("", ", start_new_session=True"):
+        process = await ManagedProcess.spawn(
+            "leader", [sys.executable, "-c", LEADER.replace("{extra}", extra)], env={}, cwd=folder,
+            log_path=folder / f"{len(pids)}.log", warden=warden)
+        child = await process.wait_log(r"^(\\d+)$", since=0, deadline_s=20)
+        pids += [process.pid, int(child[1])]
+    print(warden.pid, *pids, folder, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def states(pids: list[int]) -> list[ProcessState]:
+    """Of those that are alive."""
+    found = [procfs.process_state(pid) for pid in pids]
+    return [state for state in found if state is not None and state.alive]
+
+
+@contextmanager
+def sleeper(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of nobody's but the test's."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_nothing_outlives_the_harness(tmp_path: Path, end: signal.Signals) -> None:
+    """However the harness's process group is ended, its processes, their children and its folders are gone."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HARNESS, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as harness:
+        assert harness.stdout is not None
+        *numbers, folder = harness.stdout.readline().split()
+        pids = [int(number) for number in numbers]
+        assert len(states(pids)) == 5
+        assert Path(folder).exists()
+        # To the group, as a terminal does.
+        os.killpg(harness.pid, end)
+    await wait_for("all of it to be gone", lambda: None if states(pids) else True, deadline_s=20)
+    assert not Path(folder).exists()
+
+
+def test_orderly_end_leaves_the_warden_nothing_to_do(tmp_path: Path) -> None:
+    """What was released is not touched when the warden closes."""
+    warden = Warden().start()
+    folder = warden.temp_folder("kept-", tmp_path)
+    warden.release_folder(folder)
+    with sleeper() as process:
+        warden.own_process(process.pid)
+        warden.release_process(process.pid)
+        warden.close()
+        warden.close()
+        assert process.poll() is None
+    assert folder.exists()
+
+
+def test_close_ends_what_was_not_released(tmp_path: Path) -> None:
+    """Closing with things still registered ends them before it returns."""
+    warden = Warden().start()
+    folder = warden.temp_folder("left-", tmp_path)
+    with sleeper() as process:
+        warden.own_process(process.pid)
+        assert warden.registered_pids == {process.pid}
+        warden.close()
+        assert process.wait(5) == -signal.SIGKILL
+    assert not folder.exists()
+
+
+def test_stopped_process_is_killed_too() -> None:
+    """SIGSTOP does not save a process from its warden."""
+    warden = Warden().start()
+    with sleeper() as process:
+        warden.own_process(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        warden.close()
+        assert process.wait(5) == -signal.SIGKILL
+
+
+def test_reused_pid_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with a registered number but another start time is somebody else's."""
+    warden = Warden().start()
+    with sleeper() as stranger:
+        real = procfs.process_state(stranger.pid)
+        assert real is not None
+        earlier = real._replace(start_ticks=real.start_ticks - 1)
+        monkeypatch.setattr(procfs, "process_state", lambda _pid: earlier)
+        warden.own_process(stranger.pid)
+        monkeypatch.undo()
+        warden.close()
+        assert stranger.poll() is None
+
+
+def test_kill_refuses_a_reused_pid() -> None:
+    """The last check before the signal compares start times as well."""
+    with sleeper() as stranger:
+        state = procfs.process_state(stranger.pid)
+        assert state is not None
+        assert procfs.kill(state._replace(start_ticks=state.start_ticks - 1)) is False
+        assert stranger.poll() is None
+        assert procfs.kill(state) is True
+        assert stranger.wait(5) == -signal.SIGKILL
+
+
+def test_process_spawned_an_instant_before_the_end_is_found() -> None:
+    """The warden's mark in the environment covers a process that was never registered."""
+    warden = Warden().start()
+    with sleeper(**{TOKEN_VARIABLE: warden.token}) as process, sleeper(**{TOKEN_VARIABLE: "another"}) as stranger:
+        warden.close()
+        assert process.wait(5) == -signal.SIGKILL
+        assert stranger.poll() is None
+
+
+def test_dead_warden_is_an_error() -> None:
+    """Nothing is started without its owner of last resort."""
+    warden = Warden().start()
+    os.kill(warden.pid, signal.SIGKILL)
+    with sleeper() as process:
+        os.waitid(os.P_PID, warden.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ServiceError, match="the warden .* is gone"):
+            warden.own_process(process.pid)
+    with pytest.raises(ServiceError, match="exit code -9"):
+        warden.close()
+
+
+def test_folder_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is kept busy is an error with its path, and stays registered."""
+    with Warden() as warden:
+        folder = warden.temp_folder("busy-", tmp_path)
+
+        def refuse(_path: Path) -> None:
+            raise OSError(39, "Directory not empty")
+
+        monkeypatch.setattr("harness.services.warden._remove", refuse)
+        with pytest.raises(ServiceError, match="busy-.*cannot be removed: Directory not empty"):
+            warden.remove_folder(folder)
+        assert warden.registered_folders == {folder}
+        monkeypatch.undo()
+        warden.remove_folder(folder)
+        assert not folder.exists()
+        assert not warden.registered_folders

@@ -1,0 +1,69 @@
+"""One case as a reader sees it: what was shown, how it was judged, and the history that backs it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.history import History, HistoryError, Meta, Verdict
+from harness.history.records import VerdictOutcome
+
+OUTCOME_WORDS: dict[VerdictOutcome, str] = {
+    "pass": "PASS",
+    "fail": "FAIL",
+    "inconclusive": "INCONCLUSIVE",
+    "infra-error": "INFRA ERROR",
+}
+
+# When several checks speak of one case: a proven failure outranks doubt, and doubt outranks a pass.
+_WORST_FIRST: tuple[VerdictOutcome, ...] = ("fail", "infra-error", "inconclusive", "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One judged case. `artefacts` maps a name to a path relative to the run folder, where the report lies too."""
+
+    id: str
+    title: str
+    outcome: VerdictOutcome
+    headline: str
+    facts: Sequence[tuple[str, str]]
+    history: History
+    artefacts: Mapping[str, str] = field(default_factory=dict)
+    rerun: str = ""
+    scenario: str = ""
+    case: str = ""
+    defect: str | None = None
+    seconds: float | None = None
+
+    @property
+    def meta(self) -> Meta | None:
+        """The history's first line, or None if the history was lost."""
+        try:
+            return self.history.meta
+        except HistoryError:
+            return None
+
+
+def worst(verdicts: Sequence[Verdict]) -> VerdictOutcome:
+    """The outcome of a case whose checks gave these verdicts. A case that no check judged is inconclusive."""
+    outcomes = {v.outcome for v in verdicts}
+    return next((o for o in _WORST_FIRST if o in outcomes), "inconclusive")
+
+
+def case_of(history: History) -> CaseResult:
+    """A case from its history alone, for a history that has no result file (judged again, or sent by somebody)."""
+    verdicts = history.of(Verdict)
+    held = sum(v.outcome == "pass" for v in verdicts)
+    found = CaseResult(
+        id="unnamed",
+        title="unnamed",
+        outcome=worst(verdicts),
+        headline=f"{held} of {len(verdicts)} checks held" if verdicts else "No check has judged this history",
+        facts=(("records", f"{len(history.records):,}"),),
+        history=history,
+        seconds=max((r.at_s for r in history.records), default=0.0),
+    )
+    meta = found.meta
+    if meta is None:
+        return found
+    name = f"{meta.scenario}[{meta.case}]"
+    return replace(found, id=name, title=name, scenario=meta.scenario, case=meta.case, defect=meta.defect)

@@ -1,0 +1,142 @@
+"""One record in one line of words, and the few records of a history that a reader wants first. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.history import (
+    Fault,
+    Gate,
+    History,
+    KvEntry,
+    Mark,
+    Meta,
+    Op,
+    Process,
+    Record,
+    Recovery,
+    Request,
+    Resource,
+    Step,
+    StreamState,
+    Verdict,
+)
+from reports.html.spans import exit_word
+from reports.html.text import clip
+
+WHAT_MAX = 300
+KEY_INSTANTS_MAX = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a history as shown in a table. `number` counts from 1, as in the file."""
+
+    number: int
+    at_s: float | None
+    kind: str
+    what: str
+
+
+def line(history: History, number: int) -> Line:
+    """The numbered line in words; a number outside the history says so."""
+    if not 1 <= number <= len(history.records):
+        return Line(number, None, "?", "this history has no such line")
+    record = history.records[number - 1]
+    kind, what = described(record)
+    return Line(number, record.at_s, kind, clip(what, WHAT_MAX))
+
+
+def described(record: Record) -> tuple[str, str]:
+    """(kind, what happened) of any record."""
+    match record:
+        case Meta():
+            defect = f", defect {record.defect}" if record.defect else ""
+            kind, what = "run", f"{record.scenario}[{record.case}]{defect} started {record.started_at}"
+        case Step():
+            kind, what = record.phase, record.text
+        case Mark():
+            kind, what = "mark", _with(record.name, record.detail)
+        case Process():
+            kind, what = "process", f"{record.name} (pid {record.pid}) {_process_word(record)}"
+        case Fault():
+            kind, what = "fault", _with(f"{record.name} on {record.target} {record.event}", record.detail)
+        case Recovery():
+            told = ", ".join(
+                f"{name} {s.seen}/{'?' if s.expected is None else s.expected}{' current' if s.current else ''}"
+                for name, s in sorted(record.sources.items())
+            )
+            kind, what = "recovery", _with(f"{record.process} is {record.phase}", told)
+        case Gate():
+            where = f"{record.method} {record.path}"
+            kind, what = "gate", f"{record.event} request {record.ordinal} of {record.rule}: {where}"
+        case Verdict():
+            kind, what = "verdict", f"{record.check} {record.outcome}: {record.reason}"
+        case _:
+            kind, what = _described_traffic(record)
+    return kind, what
+
+
+def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request) -> tuple[str, str]:
+    match record:
+        case Op():
+            revision = "" if record.revision is None else f" at revision {record.revision}"
+            took = f"{record.outcome}{revision}, invoked {record.invoked_s:.3f} s"
+            kind, what = "operation", _with(f"{record.client}: {record.action} {record.target}: {took}", record.detail)
+        case KvEntry():
+            where = f"{record.bucket}/{record.key}"
+            kind, what = (
+                "kv",
+                f"{record.operation} {where} revision {record.revision} after {record.previous} {record.value}",
+            )
+        case StreamState():
+            counts = f"{record.messages} messages, sequences {record.first_seq} to {record.last_seq}"
+            kind, what = "stream", f"{record.bucket} of {record.created_at}: {counts}, {record.consumers} consumers"
+        case Resource():
+            version = f"generation {record.generation}, resourceVersion {record.resource_version}"
+            going = ", being deleted" if record.deleting else ""
+            kind, what = (
+                "resource",
+                f"{record.kind} {record.name} {record.event}, {version}{going}; status {record.status}",
+            )
+        case Request():
+            path = "/".join(part for part in (record.resource, record.name, record.subresource) if part)
+            who = f"{record.user} ({record.user_agent})"
+            kind, what = (
+                "request",
+                f"{record.verb} {path} by {who}: HTTP {record.code}, received {record.requested_s:.3f} s",
+            )
+    return kind, what
+
+
+def _with(what: str, detail: str) -> str:
+    return f"{what}: {detail}" if detail else what
+
+
+def _process_word(record: Process) -> str:
+    if record.event == "exited":
+        return exit_word(record)
+    return f"got {record.signal or 'a signal'}" if record.event == "signalled" else record.event
+
+
+def key_instants(history: History) -> tuple[tuple[Line, ...], int]:
+    """The lines that tell the story, and how many more there are than are shown."""
+    numbers = list(_key_numbers(history))
+    shown = numbers[:KEY_INSTANTS_MAX]
+    return tuple(line(history, number) for number in shown), len(numbers) - len(shown)
+
+
+def _key_numbers(history: History) -> Iterator[int]:
+    phase_of: dict[str, str] = {}
+    for number, record in enumerate(history.records, start=1):
+        match record:
+            case Recovery() if phase_of.get(record.process) != record.phase:
+                phase_of[record.process] = record.phase
+                yield number
+            case Process(event="spawned"):
+                # A new life reports its phases anew.
+                phase_of.pop(record.name, None)
+                yield number
+            case Step() | Mark() | Process() | Fault() | Gate():
+                yield number
+            case _:
+                pass
