@@ -41,7 +41,7 @@ def operator() -> None:
       FLEET_NATS_URL=nats://127.0.0.1:4222 FLEET_NAMESPACE=fleet KUBECONFIG=~/.kube/config fleet operator
     """
     # The operator's libraries load only for the command that needs them.
-    from fleet.operator.main import Operator  # noqa: PLC0415 - see above
+    from fleet.operator.main import Operator, crash_line  # noqa: PLC0415 - see above
     from fleet.settings import OperatorSettings  # noqa: PLC0415 - see above
 
     logs.configure()
@@ -50,10 +50,11 @@ def operator() -> None:
         asyncio.run(Operator(settings).run())
     except FleetError as e:
         _fail(e)
-    except BaseExceptionGroup as crashes:
-        # Each crash was logged where it happened; here is the line for whoever looks at the end of the log.
-        first = crashes.exceptions[0]
-        click.echo(f"fleet: crashed: {type(first).__name__}: {first}", err=True)
+    except Exception as e:  # noqa: BLE001 - the last line of the log says why the process is gone
+        if not isinstance(e, ExceptionGroup):
+            # What crashed in a loop was logged there.
+            logs.get_logger("cli").critical("crashed", reason=crash_line(e), exc_info=e)
+        click.echo(f"fleet: crashed: {crash_line(e)}", err=True)
         sys.exit(EXIT_CRASH)
 
 

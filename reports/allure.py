@@ -12,9 +12,8 @@ from typing import Protocol, cast
 
 import allure
 
-from harness.history import Step, Verdict
-from harness.history.records import VerdictOutcome
-from reports.case import OUTCOME_WORDS, CaseResult, worst
+from harness.history import Step, Verdict, VerdictOutcome, worst
+from reports.case import OUTCOME_WORDS, CaseResult
 from reports.html import render_timeline
 from reports.html.describe import line
 from reports.html.text import clip, seconds
@@ -118,7 +117,7 @@ def _verdicts(case: CaseResult, verdicts: Iterable[Verdict]) -> None:
             told = "\n".join(f"line {row.number}: {row.kind}: {row.what}" for row in rows)
             _raise(verdict.outcome, f"{clip(verdict.reason, TEXT_MAX)}\n{told}".rstrip())
     if found:
-        outcome = worst(found)
+        outcome = worst(verdict.outcome for verdict in found)
         count = sum(v.outcome == outcome for v in found)
         _raise(outcome, f"{count} of {len(found)} checks: {OUTCOME_WORDS[outcome]}")
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.history import History, HistoryError, Meta, Verdict
-from harness.history.records import VerdictOutcome
+from harness.history import History, HistoryError, Meta, Verdict, VerdictOutcome, worst
 
 OUTCOME_WORDS: dict[VerdictOutcome, str] = {
     "pass": "PASS",
@@ -12,9 +11,6 @@ OUTCOME_WORDS: dict[VerdictOutcome, str] = {
     "inconclusive": "INCONCLUSIVE",
     "infra-error": "INFRA ERROR",
 }
-
-# When several checks speak of one case: a proven failure outranks doubt, and doubt outranks a pass.
-_WORST_FIRST: tuple[VerdictOutcome, ...] = ("fail", "infra-error", "inconclusive", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +39,6 @@ class CaseResult:
             return None
 
 
-def worst(verdicts: Sequence[Verdict]) -> VerdictOutcome:
-    """The outcome of a case whose checks gave these verdicts. A case that no check judged is inconclusive."""
-    outcomes = {v.outcome for v in verdicts}
-    return next((o for o in _WORST_FIRST if o in outcomes), "inconclusive")
-
-
 def case_of(history: History) -> CaseResult:
     """A case from its history alone, for a history that has no result file (judged again, or sent by somebody)."""
     verdicts = history.of(Verdict)
@@ -56,7 +46,7 @@ def case_of(history: History) -> CaseResult:
     found = CaseResult(
         id="unnamed",
         title="unnamed",
-        outcome=worst(verdicts),
+        outcome=worst(verdict.outcome for verdict in verdicts),
         headline=f"{held} of {len(verdicts)} checks held" if verdicts else "No check has judged this history",
         facts=(("records", f"{len(history.records):,}"),),
         history=history,

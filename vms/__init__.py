@@ -1,0 +1,1 @@
+"""Machines: image build, libvirt domains, pools of snapshots. Nothing here yet: upgrades on machines come later."""

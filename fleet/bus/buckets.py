@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from nats.js.api import DiscardPolicy, RePublish, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
 
 from fleet.bus.connection import nats_errors
 from fleet.errors import PeerRefused
@@ -61,7 +62,7 @@ async def ensure(js: JetStreamContext, bucket: Bucket) -> BucketReport:
         if existing is None:
             try:
                 await js.add_stream(wanted_config(bucket, first_seq=time.time_ns() // 1000))
-            except Exception:
+            except APIError:
                 # Another operator may have been faster; then there is one to look at now.
                 existing = await _existing(js, bucket)
                 if existing is None:
@@ -73,12 +74,9 @@ async def ensure(js: JetStreamContext, bucket: Bucket) -> BucketReport:
 
 async def _existing(js: JetStreamContext, bucket: Bucket) -> StreamConfig | None:
     try:
-        with nats_errors(f"bucket {bucket.value}"):
-            return (await js.stream_info(stream_name(bucket))).config
-    except PeerRefused as e:
-        if "not found" in str(e):
-            return None
-        raise
+        return (await js.stream_info(stream_name(bucket))).config
+    except NotFoundError:
+        return None
 
 
 async def _mend(js: JetStreamContext, bucket: Bucket, existing: StreamConfig) -> BucketReport:
@@ -89,7 +87,7 @@ async def _mend(js: JetStreamContext, bucket: Bucket, existing: StreamConfig) ->
             "another program uses the name; give the fleet a NATS account of its own"
         )
     changes: dict[str, object] = {}
-    for field in ("max_msgs_per_subject", "republish", "allow_direct", "allow_rollup_hdrs", "discard"):
+    for field in ("max_msgs_per_subject", "republish", "allow_direct", "allow_rollup_hdrs", "discard", "max_msg_size"):
         if getattr(existing, field) != getattr(wanted, field):
             changes[field] = getattr(wanted, field)
     problems: list[str] = []

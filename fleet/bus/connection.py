@@ -1,14 +1,15 @@
 """One NATS connection that reconnects for ever, and the table that maps its library's errors to ours."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import nats
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, InvalidUserCredentialsError, NoRespondersError
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from nats.js.errors import APIError, NotFoundError
 
 from fleet.errors import Conflict, PeerAway, PeerRefused, SettingsError
@@ -21,6 +22,7 @@ REQUEST_TIMEOUT_S = 5.0
 _RECONNECT_WAIT_S = 0.25
 _PING_INTERVAL_S = 5
 _PINGS_OUTSTANDING_MAX = 2
+_REFUSED = re.compile("authorization|authentication|expired", re.IGNORECASE)
 
 
 @contextmanager
@@ -28,8 +30,6 @@ def nats_errors(what: str) -> Iterator[None]:
     """Map whatever nats-py raises inside to PeerAway, PeerRefused or Conflict; `what` opens the message."""
     try:
         yield
-    except (AuthorizationError, InvalidUserCredentialsError) as e:
-        raise PeerRefused(f"{what}: NATS refused the credentials: {_text(e)}") from e
     except NotFoundError as e:
         raise PeerRefused(f"{what}: not found: {_text(e)}") from e
     except APIError as e:
@@ -67,67 +67,92 @@ def public_url(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port}"
 
 
-async def connect(
-    url: str,
-    *,
-    name: str,
-    deadline_s: float,
-    on_lost: Callable[[], None],
-    on_back: Callable[[], None],
-    on_error: Callable[[str], None],
-) -> Client:
-    """Connect within `deadline_s`; afterwards the client reconnects for ever by itself.
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Told about the connection's life.
+
+    `closed` means that it never comes back: somebody closed it, or the library gave up on an error of the server's.
+    """
+
+    lost: Callable[[], None]
+    back: Callable[[], None]
+    closed: Callable[[], None]
+    error: Callable[[str], None]
+
+
+class _Callbacks:
+    """What the library calls, and what the attempt to connect learns from it."""
+
+    def __init__(self, client: Client, listener: Listener) -> None:
+        self.refused = asyncio.Event()
+        self.detail = "no answer"
+        self._client = client
+        self._listener = listener
+
+    async def lost(self) -> None:
+        # The library says this too when it closes for good.
+        if not self._client.is_closed:
+            self._listener.lost()
+
+    async def back(self) -> None:
+        self._listener.back()
+
+    async def closed(self) -> None:
+        self._listener.closed()
+
+    async def error(self, e: Exception) -> None:
+        self.detail = _text(e)
+        # While it connects, the library reports this as any other error and tries again, for ever.
+        if _REFUSED.search(self.detail):
+            self.refused.set()
+        self._listener.error(self.detail)
+
+
+async def connect(url: str, *, name: str, deadline_s: float, listener: Listener) -> Client:
+    """Connect within `deadline_s`; afterwards the client reconnects by itself, for ever.
 
     Raises:
         PeerAway: no server answered in time.
         PeerRefused: a server answered and refused the credentials.
     """
-    last_error: list[BaseException] = []
-    refused = asyncio.Event()
-
-    async def lost() -> None:
-        on_lost()
-
-    async def back() -> None:
-        on_back()
-
-    async def error(e: Exception) -> None:
-        last_error[:] = [e]
-        if isinstance(e, AuthorizationError | InvalidUserCredentialsError):
-            refused.set()
-        on_error(_text(e))
-
     where = f"NATS at {public_url(url)}"
+    client = Client()
+    callbacks = _Callbacks(client, listener)
     connecting = asyncio.ensure_future(
-        nats.connect(
+        client.connect(
             url,
             name=name,
             connect_timeout=2,
-            reconnect_time_wait=_RECONNECT_WAIT_S,
+            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # annotated int, given to asyncio.sleep
             max_reconnect_attempts=-1,
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=_PINGS_OUTSTANDING_MAX,
             # What is published while away would be stored later, in an order nobody decided.
             pending_size=0,
-            disconnected_cb=lost,
-            reconnected_cb=back,
-            error_cb=error,
+            disconnected_cb=callbacks.lost,
+            reconnected_cb=callbacks.back,
+            closed_cb=callbacks.closed,
+            error_cb=callbacks.error,
         )
     )
-    refusal = asyncio.ensure_future(refused.wait())
+    refusal = asyncio.ensure_future(callbacks.refused.wait())
     try:
         await asyncio.wait({connecting, refusal}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
         if connecting.done():
             with nats_errors(where):
-                return connecting.result()
-        detail = _text(last_error[0]) if last_error else "no answer"
-        if refused.is_set():
-            raise PeerRefused(f"{where} refused the credentials: {detail}; check FLEET_NATS_URL")
-        raise PeerAway(f"{where} did not answer within {deadline_s:g} s: {detail}; check FLEET_NATS_URL")
+                connecting.result()
+            return client
+        if callbacks.refused.is_set():
+            raise PeerRefused(f"{where} refused the credentials: {callbacks.detail}; check FLEET_NATS_URL")
+        raise PeerAway(f"{where} did not answer within {deadline_s:g} s: {callbacks.detail}; check FLEET_NATS_URL")
     finally:
         for task in (connecting, refusal):
             task.cancel()
         await asyncio.gather(connecting, refusal, return_exceptions=True)
+        if not client.is_connected:
+            # It may have come as far as an open socket; the library asserts that it came as far as its queue.
+            with suppress(AssertionError):
+                await close(client)
 
 
 async def close(client: Client, *, deadline_s: float = 2.0) -> None:

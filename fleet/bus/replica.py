@@ -10,8 +10,8 @@ heartbeat comes and the consumer's info says so: a purged tail delivers fewer me
 """
 
 import asyncio
-import random
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,16 +20,17 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
 
+from fleet.backoff import Backoff
 from fleet.bus.connection import REQUEST_TIMEOUT_S, nats_errors
 from fleet.errors import PeerAway, PeerError
 from fleet.wire import Bucket, kv_subject, stream_name
 
 _HEARTBEAT_S = 2.0
 _SILENCE_S_MAX = 3 * _HEARTBEAT_S
+_LEAVE_S_MAX = 1.0
 _INACTIVE_THRESHOLD_S = 30.0
-_BACKOFF_S_MIN = 0.1
-_BACKOFF_S_MAX = 5.0
 _PENDING_MESSAGES_MAX = 4 * 1024 * 1024
 _PENDING_BYTES_MAX = 1 << 30
 
@@ -63,6 +64,8 @@ class KvReplica:
         self._sink = sink
         self._keys: set[str] = set()
         self._session: _Session | None = None
+        # Consumers that could not be deleted because the server was away.
+        self._left: set[str] = set()
 
     def disconnected(self) -> None:
         """The connection was lost: what we know may be old from now on."""
@@ -71,33 +74,38 @@ class KvReplica:
 
     async def run(self) -> None:
         """Follow the bucket until cancelled. Expected trouble goes to the sink; anything else is raised."""
-        failures = 0
+        backoff = Backoff()
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             session = self._session = _Session(self._client, self._bucket, self._sink, self._keys)
             try:
                 await self._follow(session)
             except PeerError as e:
                 self._sink.lost(str(e))
-            failures = 0 if session.replayed else failures + 1
             self._keys = session.keys if session.replayed else self._keys | session.keys
-            # Full jitter: many replicas must not come back in step.
-            ceiling_s = min(_BACKOFF_S_MIN * 2**failures, _BACKOFF_S_MAX)
-            await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311 - spreads load, guards nothing
+            await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
 
     async def _follow(self, session: "_Session") -> None:
         """One replay and all that follows it; ends only by raising PeerError."""
+        if not self._client.is_connected:
+            raise PeerAway(f"bucket {self._bucket.value}: NATS is not connected")
         self._sink.replay_started()
         name = f"fleet-{secrets.token_hex(8)}"
         inbox = self._client.new_inbox()
         subscription: Subscription | None = None
         try:
             with nats_errors(f"bucket {self._bucket.value}"):
+                for left in list(self._left):
+                    await self._delete_consumer(left)
                 subscription = await self._client.subscribe(
                     inbox,
                     cb=session.received,
                     pending_msgs_limit=_PENDING_MESSAGES_MAX,
                     pending_bytes_limit=_PENDING_BYTES_MAX,
                 )
+                # Whatever becomes of the request, the server may have made it.
+                self._left.add(name)
                 info = await self._js.add_consumer(
                     stream_name(self._bucket),
                     config=ConsumerConfig(
@@ -117,18 +125,20 @@ class KvReplica:
             session.promised(info.num_pending or 0)
             await self._watch(session, name)
         finally:
+            # A delivery that is still on its way belongs to nobody.
+            session.fail("left")
             if subscription is not None:
                 await self._leave(subscription, name)
 
     async def _watch(self, session: "_Session", name: str) -> None:
         """Wait for trouble: told by the session, or a silence of three heartbeats."""
         while True:
-            session.heard.clear()
             try:
                 async with asyncio.timeout(_SILENCE_S_MAX):
                     await session.heard.wait()
             except TimeoutError as e:
                 raise PeerAway(f"bucket {self._bucket.value}: silent for {_SILENCE_S_MAX:g} s") from e
+            session.heard.clear()
             if session.crash is not None:
                 raise session.crash
             if session.failure is not None:
@@ -140,15 +150,20 @@ class KvReplica:
                     session.complete()
 
     async def _leave(self, subscription: Subscription, name: str) -> None:
-        """Leave no consumer behind; with the peer away, the server drops it after its inactivity threshold."""
+        """Leave no consumer behind; with the peer away it is deleted before the next one is made."""
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_LEAVE_S_MAX):
                 with nats_errors("leave"):
                     await subscription.unsubscribe()
                     if self._client.is_connected:
-                        await self._js.delete_consumer(stream_name(self._bucket), name)
+                        await self._delete_consumer(name)
         except (PeerError, TimeoutError):
             return
+
+    async def _delete_consumer(self, name: str) -> None:
+        with suppress(NotFoundError):
+            await self._js.delete_consumer(stream_name(self._bucket), name)
+        self._left.discard(name)
 
 
 class _Session:
@@ -173,7 +188,7 @@ class _Session:
 
     def promised(self, pending: int) -> None:
         """The server's count when it made the consumer; deliveries may have come before it."""
-        if self.delivered == 0:
+        if self.delivered == 0 and self.failure is None:
             self._sink.expecting(pending)
             if pending == 0:
                 self.complete()
@@ -200,9 +215,13 @@ class _Session:
         self.heard.set()
 
     async def _receive(self, message: Msg) -> None:
-        headers = message.headers
-        if headers is not None and headers.get("Status") == "100":
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status == "100":
             await self._control(message, headers)
+            return
+        if status is not None:
+            self.fail(f"the server says {status} {headers.get('Description', '')}".rstrip())
             return
         revision, sequence, pending = _delivery(message.reply)
         if sequence != self.delivered + 1:
@@ -213,7 +232,7 @@ class _Session:
         if sequence == 1 and not self.replayed:
             self._sink.expecting(pending + 1)
         key = message.subject[self._prefix_len :]
-        deleted = headers is not None and headers.get("KV-Operation") in {"DEL", "PURGE"}
+        deleted = headers.get("KV-Operation") in {"DEL", "PURGE"}
         self.keys.add(key)
         self._sink.entry(Entry(key, revision, None if deleted else message.data))
         if pending == 0:
@@ -237,4 +256,7 @@ def _delivery(reply: str) -> tuple[int, int, int]:
     tokens = reply.split(".")
     # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending[.random]
     first = 5 if len(tokens) == 9 else 7  # noqa: PLR2004 - the two published lengths are 9 and 11 or more
-    return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 3])
+    try:
+        return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 3])
+    except (IndexError, ValueError) as e:
+        raise PeerAway(f"a message that no consumer sent: reply {reply[:100]!a}") from e

@@ -4,13 +4,12 @@ Kubeconfig, exec plugins, in-cluster credentials, token refresh and TLS come fro
 the wire are raw bytes, which msgspec decodes many times faster than that client's models.
 """
 
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -18,6 +17,7 @@ import msgspec
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config.kube_config import _cleanup_temp_files
 
 from fleet.crds import GROUP, VERSION
 from fleet.errors import Conflict, PeerAway, PeerError, PeerRefused, SettingsError
@@ -25,16 +25,33 @@ from fleet.errors import Conflict, PeerAway, PeerError, PeerRefused, SettingsErr
 _CONNECT_TIMEOUT_S = 5.0
 _REQUEST_TIMEOUT_S = 30.0
 _BODY_BYTES_MAX = 512 * 1024 * 1024
+# One event of a watch; etcd holds objects of up to a few MiB.
+_LINE_BYTES_MAX = 16 * 1024 * 1024
 
 Verb = Literal["get", "list", "watch", "patch"]
 
 
-class Gone(PeerError):  # noqa: N818 - the API's word (410)
-    """The resourceVersion is too old: list again from the first page."""
-
-
 class _Status(msgspec.Struct):
     message: str = ""
+
+
+class _ReviewStatus(msgspec.Struct):
+    allowed: bool
+
+
+class _Review(msgspec.Struct):
+    status: _ReviewStatus
+
+
+class _StoredMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+
+
+class _Stored(msgspec.Struct):
+    metadata: _StoredMetadata
+
+
+S = TypeVar("S", _Review, _Stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +67,7 @@ class Access:
 
 
 class KubeClient:
-    """One API server, one namespace. Errors: PeerAway, PeerRefused, Conflict, Gone."""
+    """One API server, one namespace. Errors: PeerAway, PeerRefused, Conflict."""
 
     def __init__(self, configuration: Configuration, namespace: str, user_agent: str) -> None:
         self._configuration = configuration
@@ -86,6 +103,10 @@ class KubeClient:
             return cls(configuration, namespace, user_agent)
         except (OSError, ssl.SSLError) as e:
             raise SettingsError(f"kubeconfig {kubeconfig}: TLS material is not usable: {e}") from e
+        finally:
+            # The library unpacks certificates and keys into temporary files, and removes them at a clean exit only.
+            # They are in the TLS context now; a SIGKILL must not leave a private key behind.
+            _cleanup_temp_files()  # type: ignore[no-untyped-call] # untyped library
 
     async def close(self) -> None:
         await self._session.close()
@@ -113,12 +134,13 @@ class KubeClient:
         async with self._request("GET", self._path(resource), params=params, timeout=timeout) as response:
             yield _lines(response)
 
-    async def patch_status(self, resource: str, name: str, patch: Mapping[str, object]) -> bytes:
-        """Merge-patch the status subresource; the object as stored. Raises Conflict if its version moved on."""
+    async def patch_status(self, resource: str, name: str, patch: Mapping[str, object]) -> str:
+        """Merge-patch the status subresource; the resourceVersion that came of it. Raises Conflict if it moved on."""
         path = f"{self._path(resource)}/{quote(name)}/status"
         headers = {"Content-Type": "application/merge-patch+json"}
         async with self._request("PATCH", path, body=patch, headers=headers) as response:
-            return await self._body(response)
+            body = await self._body(response)
+        return self._decoded(body, _Stored, f"PATCH {path}").metadata.resource_version
 
     async def apply(self, path: str, manifest: Mapping[str, object], *, field_manager: str) -> None:
         """Server-side apply of a whole object at `path`."""
@@ -144,8 +166,14 @@ class KubeClient:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         async with self._request("POST", path, body=review, headers={"Content-Type": "application/json"}) as response:
-            answer = json.loads(await self._body(response))
-        return bool(answer.get("status", {}).get("allowed"))
+            body = await self._body(response)
+        return self._decoded(body, _Review, f"POST {path}").status.allowed
+
+    def _decoded(self, body: bytes, kind: type[S], what: str) -> S:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as e:
+            raise PeerAway(f"{what}: {self.server}: the server sent garbage: {e}") from e
 
     def _path(self, resource: str) -> str:
         return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(self.namespace)}/{resource}"
@@ -180,6 +208,8 @@ class KubeClient:
                 if response.status >= 300:  # noqa: PLR2004 - anything but success; the API does not redirect
                     raise _error(what, response.status, await self._body(response))
                 yield response
+        except aiohttp.InvalidURL as e:
+            raise PeerRefused(f"{what}: {_line(self.server)} is not the URL of an API server") from e
         except aiohttp.ClientConnectorCertificateError as e:
             raise PeerRefused(f"{what}: {self.server}: its certificate is not trusted: {_line(str(e))}") from e
         except (TimeoutError, aiohttp.ClientError, OSError) as e:
@@ -203,8 +233,6 @@ def _error(what: str, status: int, body: bytes) -> PeerError:
     match status:
         case 409:
             return Conflict(text)
-        case 410:
-            return Gone(text)
         case 408 | 429:
             return PeerAway(text)
         case _ if status >= 500:  # noqa: PLR2004 - the 5xx of HTTP
@@ -218,10 +246,12 @@ def _line(text: str) -> str:
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Lines of a stream, whatever their length."""
+    """Lines of a stream. One that the end cuts off is dropped: the server ends each with a line break."""
     rest = b""
     async for chunk in response.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line:
                 yield line
+        if len(rest) > _LINE_BYTES_MAX:
+            raise PeerAway(f"{response.method} {response.url.path}: a line of over {_LINE_BYTES_MAX} bytes")

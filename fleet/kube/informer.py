@@ -2,8 +2,10 @@
 
 list pages of one resourceVersion -> current -> watch (bookmarks move the version on)
    ^                                              | clean end: watch again from the last version
-   |                                              | broken: `lost`, back off, watch again -> current
-   +---------------- 410 Gone: list again --------+
+   +-------- broken or 410: `lost`, back off -----+
+
+A broken watch could be resumed from its last version too, but then nobody knows how much of what happened meanwhile is
+still to come, or whether the server is about to say that the version is too old. A list says what is true now.
 """
 
 import asyncio
@@ -13,15 +15,16 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from fleet.backoff import Backoff
 from fleet.errors import PeerAway, PeerError, WireError
-from fleet.kube.client import Gone, KubeClient
+from fleet.kube.client import KubeClient
 
 _PAGE_LIMIT = 500
 # Bookmarks come about once a minute; a watch that is silent for longer is a dead connection.
 _SILENCE_S_MAX = 150.0
 _WATCH_S_MIN, _WATCH_S_MAX = 240, 480
-_BACKOFF_S_MIN = 0.1
-_BACKOFF_S_MAX = 5.0
+# A server that ends a watch sooner than this did not end it because its time was up.
+_WATCH_S_SHORT = 1.0
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -85,24 +88,23 @@ class Informer(Generic[T]):
         self._sink = sink
         self._names: set[str] = set()
         self._version: str | None = None
-        self._failures = 0
 
     async def run(self) -> None:
         """Follow until cancelled. Expected trouble goes to the sink; anything else is raised."""
+        backoff = Backoff()
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 if self._version is None:
                     self._version = await self._list()
                 await self._watch()
+                if loop.time() - began < _WATCH_S_SHORT:
+                    raise PeerAway(f"watch of {self._resource}: the server ended it at once")
             except PeerError as e:
-                if isinstance(e, Gone):
-                    # Too old to go on from: a list from page one says what is true now.
-                    self._version = None
+                self._version = None
                 self._sink.lost(str(e))
-                self._failures += 1
-                # Full jitter: many watchers must not come back in step.
-                ceiling_s = min(_BACKOFF_S_MIN * 2**self._failures, _BACKOFF_S_MAX)
-                await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311 - spreads load, guards nothing
+                await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
 
     async def _list(self) -> str:
         """Read all pages; afterwards what was known and is not in them is removed. The list's version."""
@@ -113,7 +115,10 @@ class Informer(Generic[T]):
             page = self._page(await self._client.list_page(self._resource, limit=_PAGE_LIMIT, continue_token=token))
             self._sink.expecting(len(listed) + len(page.items) + page.metadata.remaining_item_count)
             for raw in page.items:
-                listed.add(self._upsert(raw))
+                name = self._upsert(raw, self._envelope(raw))
+                listed.add(name)
+                # At once: should this list break off, the next one must miss what vanished in between.
+                self._names.add(name)
             token = page.metadata.continue_
             if not token:
                 break
@@ -131,7 +136,6 @@ class Informer(Generic[T]):
             timeout_s=timeout_s,
             silence_s_max=_SILENCE_S_MAX,
         ) as lines:
-            self._failures = 0
             self._sink.replayed()
             async for line in lines:
                 self._event(line)
@@ -139,25 +143,25 @@ class Informer(Generic[T]):
     def _event(self, line: bytes) -> None:
         try:
             event = _events.decode(line)
-            envelope = _envelopes.decode(event.object)
         except msgspec.MsgspecError as e:
-            raise PeerAway(f"watch of {self._resource}: the server sent garbage: {e}") from e
+            raise self._garbage("watch", e) from e
+        envelope = self._envelope(event.object)
         match event.type:
             case "ADDED" | "MODIFIED":
-                self._names.add(self._upsert(event.object))
+                self._names.add(self._upsert(event.object, envelope))
             case "DELETED":
                 self._names.discard(envelope.metadata.name)
                 self._sink.removed(envelope.metadata.name)
             case "BOOKMARK":
                 pass
-            case "ERROR" if envelope.code == 410:  # noqa: PLR2004 - HTTP's Gone
-                raise Gone(f"watch of {self._resource}: {envelope.message}")
             case _:
                 raise PeerAway(f"watch of {self._resource}: {event.type} {envelope.code} {envelope.message}")
+        if not envelope.metadata.resource_version:
+            raise PeerAway(f"watch of {self._resource}: the server sent garbage: {event.type} without a version")
         self._version = envelope.metadata.resource_version
 
-    def _upsert(self, raw: msgspec.Raw) -> str:
-        name = _envelopes.decode(raw).metadata.name
+    def _upsert(self, raw: msgspec.Raw, envelope: _Envelope) -> str:
+        name = envelope.metadata.name
         try:
             item = self._decode(bytes(raw))
         except WireError as e:
@@ -168,6 +172,18 @@ class Informer(Generic[T]):
 
     def _page(self, body: bytes) -> _Page:
         try:
-            return _pages.decode(body)
+            page = _pages.decode(body)
         except msgspec.MsgspecError as e:
-            raise PeerAway(f"list of {self._resource}: the server sent garbage: {e}") from e
+            raise self._garbage("list", e) from e
+        if not page.metadata.resource_version:
+            raise PeerAway(f"list of {self._resource}: the server sent garbage: a list without a version")
+        return page
+
+    def _envelope(self, raw: msgspec.Raw) -> _Envelope:
+        try:
+            return _envelopes.decode(raw)
+        except msgspec.MsgspecError as e:
+            raise self._garbage("list or watch", e) from e
+
+    def _garbage(self, request: str, error: msgspec.MsgspecError) -> PeerAway:
+        return PeerAway(f"{request} of {self._resource}: the server sent garbage: {error}")

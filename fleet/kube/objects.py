@@ -8,9 +8,11 @@ import msgspec
 from fleet.errors import WireError
 from fleet.wire import (
     DeploymentName,
+    DesiredState,
     DeviceId,
     EnvVar,
     Lifecycle,
+    Owner,
     Port,
     Score,
     Service,
@@ -126,14 +128,20 @@ def decode_deployment(data: bytes) -> Deployment:
         item = _deployments.decode(data)
     except msgspec.MsgspecError as e:
         raise WireError(f"not a Deployment: {e}") from e
+    selector = item.spec.target_selector.match_labels
+    if not selector:
+        raise WireError("not a Deployment: an empty selector, which does not mean all devices")
+    score = _score(item.spec)
+    # What cannot be written to a device is refused here, where it is one malformed object, and not when it is written.
+    DesiredState(Owner(item.metadata.uid, item.metadata.generation), score).encode()
     return Deployment(
         name=deployment_name(item.metadata.name),
         uid=item.metadata.uid,
         generation=item.metadata.generation,
         resource_version=item.metadata.resource_version,
         deleting=item.metadata.deletion_timestamp is not None,
-        selector=item.spec.target_selector.match_labels,
-        score=_score(item.spec),
+        selector=selector,
+        score=score,
         status=item.status,
     )
 

@@ -2,7 +2,7 @@
 
 Rules (docs/contract.md has them at length):
 - A key whose score and owner are already right is left alone; a change of generation alone is no change.
-- A key of a higher generation than ours is left alone: our view is the older one.
+- A key of a higher generation than ours is left alone, wanted or not: our view is the older one.
 - A key is deleted only if something that this process saw justifies it: its Deployment is here and no longer selects
   the device, or its Deployment or Device was seen alive and then seen deleted. Anything else that nobody wants is an
   orphan: counted, left alone.
@@ -60,8 +60,13 @@ def _may_delete(state: FleetState, pair: Pair, cell: Cell, deployment: Deploymen
     if pair.device in state.departed_devices:
         return True
     if deployment is not None and pair.device in state.devices:
-        return True
+        return not _is_newer(cell, deployment)
     return cell.value is not None and cell.value.owner.uid in state.departed_uids
+
+
+def _is_newer(cell: Cell, deployment: Deployment) -> bool:
+    owner = cell.value.owner if cell.value is not None else None
+    return owner is not None and owner.uid == deployment.uid and owner.generation > deployment.generation
 
 
 def decide_status(deployment: Deployment, tally: Tally, now: datetime) -> Json | None:

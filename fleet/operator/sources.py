@@ -169,7 +169,11 @@ def deployments_source(
         listener.heard(deployment.name)
 
     def remove(name: str) -> None:
-        known = deployment_name(name)
+        try:
+            known = deployment_name(name)
+        except WireError:
+            # It was malformed as long as it was there: nothing was folded in that could be taken out.
+            return
         state.remove_deployment(known)
         listener.heard(known)
 
@@ -177,9 +181,14 @@ def deployments_source(
 
 
 def devices_source(state: FleetState, books: Books) -> ResourceSource[Device]:
-    return ResourceSource(
-        DEVICES, books, upsert=state.upsert_device, remove=lambda name: state.remove_device(device_id(name))
-    )
+    def remove(name: str) -> None:
+        try:
+            state.remove_device(device_id(name))
+        except WireError:
+            # As above.
+            return
+
+    return ResourceSource(DEVICES, books, upsert=state.upsert_device, remove=remove)
 
 
 def desired_source(state: FleetState, books: Books, listener: Listener[Pair]) -> BucketSource:

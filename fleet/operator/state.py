@@ -104,11 +104,16 @@ class FleetState:
         self.dirty_status.add(name)
         if old is not None and old.uid != deployment.uid:
             self.departed_uids.add(old.uid)
+        self.departed_uids.discard(deployment.uid)
         if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
             selected = {device.name for device in self.devices.values() if selects(deployment, device)}
             self._link(Pair(device, name) for device in selected - self.matched[name])
             self._unlink([Pair(device, name) for device in self.matched[name] - selected])
-        if old is None or old.uid != deployment.uid or old.score != deployment.score:
+        if old is None or (old.uid, old.generation, old.score) != (
+            deployment.uid,
+            deployment.generation,
+            deployment.score,
+        ):
             self.dirty_pairs.update(Pair(device, name) for device in self.matched[name])
             for pair in self._keys_of_deployment[name]:
                 self._resettle(pair)
@@ -130,7 +135,10 @@ class FleetState:
         old = self.devices.get(name)
         self.devices[name] = device
         self.departed_devices.discard(name)
-        if old is not None and _eligible(old) == _eligible(device) and old.labels == device.labels:
+        if old is None:
+            # A key that nobody wants may be deleted once its device is known.
+            self.dirty_pairs.update(self._keys_of_device[name])
+        elif _eligible(old) == _eligible(device) and old.labels == device.labels:
             return
         selecting = {d.name for d in self.deployments.values() if selects(d, device)}
         self._link(Pair(name, deployment) for deployment in selecting - self._selecting[name])

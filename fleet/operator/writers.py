@@ -5,8 +5,9 @@ comes back through the sources, and the decision is made again on it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from nats.js.client import JetStreamContext
 
@@ -14,7 +15,7 @@ from fleet.bus import writes
 from fleet.errors import Conflict, PeerError
 from fleet.kube.client import KubeClient
 from fleet.logs import get_logger
-from fleet.operator.decide import Delete, Put, decide_pair, decide_status, is_orphan, status_patch
+from fleet.operator.decide import Put, decide_pair, decide_status, is_orphan, status_patch
 from fleet.operator.echo import Echoes
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
@@ -27,6 +28,8 @@ _PATCHES_AT_ONCE_MAX = 8
 _RETRY_S = 1.0
 # A tick that takes longer than this is not slow, it hangs.
 _TICK_LATE_S = 10.0
+
+T = TypeVar("T")
 
 
 class DesiredWriter:
@@ -57,29 +60,39 @@ class DesiredWriter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if not self._recovery.converged:
-                continue
-            dirty = [pair for pair in self._state.dirty_pairs if pair not in self._echoes]
-            self._state.dirty_pairs.difference_update(dirty)
-            decisions = [d for pair in dirty if (d := decide_pair(self._state, pair)) is not None]
-            orphans = [pair for pair in dirty if is_orphan(self._state, pair)]
-            if orphans:
-                self._log.warning("orphans_left", count=len(orphans), example=desired_key(min(orphans)))
-            if not decisions:
-                continue
-            failed = await _bounded(_WRITES_AT_ONCE_MAX, (self._write(decision) for decision in decisions))
-            self._log.info("desired_written", writes=len(decisions), failed=failed)
-            if failed:
-                # Whoever is away says so at its source; here we only keep from spinning.
-                asyncio.get_running_loop().call_later(_RETRY_S, self.wake)
+            if self._recovery.converged:
+                await self._round()
 
-    async def _write(self, decision: Put | Delete) -> bool:
-        pair, key = decision.pair, desired_key(decision.pair)
-        operation = "put" if isinstance(decision, Put) else "delete"
+    async def _round(self) -> None:
+        """Decide and write what is dirty now."""
+        dirty = [pair for pair in self._state.dirty_pairs if pair not in self._echoes]
+        self._state.dirty_pairs.difference_update(dirty)
+        orphans = [pair for pair in dirty if is_orphan(self._state, pair)]
+        if orphans:
+            self._log.warning("orphans_left", count=len(orphans), example=desired_key(min(orphans)))
+        failed: list[Pair] = []
+        written = await _bounded(_WRITES_AT_ONCE_MAX, dirty, lambda pair: self._bring(pair, failed))
+        if written or failed:
+            self._log.info("desired_written", writes=written + len(failed), failed=len(failed))
+        if failed:
+            # Whoever is away says so at its source; here we only keep from hammering.
+            asyncio.get_running_loop().call_later(_RETRY_S, self._retry, failed)
+
+    def _retry(self, pairs: Iterable[Pair]) -> None:
+        self._state.dirty_pairs.update(pairs)
+        self.wake()
+
+    async def _bring(self, pair: Pair, failed: list[Pair]) -> bool:
+        """Decide on what is known by now, and write. True if it was stored."""
         if not self._recovery.converged:
-            # Decided before a source was lost; what is true now is decided after the replay.
+            # A source was lost since the round began; what is true now is decided after the replay.
             self._state.dirty_pairs.add(pair)
             return False
+        decision = decide_pair(self._state, pair)
+        if decision is None:
+            return False
+        key = desired_key(pair)
+        operation = "put" if isinstance(decision, Put) else "delete"
         self._echoes.began(pair)
         try:
             if isinstance(decision, Put):
@@ -88,7 +101,7 @@ class DesiredWriter:
                 await writes.delete(self._js, Bucket.DESIRED_STATE, key, expected=decision.expected)
         except PeerError as e:
             self._echoes.forget(pair)
-            self._state.dirty_pairs.add(pair)
+            failed.append(pair)
             outcome = "conflict" if isinstance(e, Conflict) else "failed"
             self._metrics.writes.labels(operation, outcome).inc()
             self._log.warning("desired_write_failed", key=key, operation=operation, outcome=outcome, reason=str(e))
@@ -161,21 +174,22 @@ class StatusTicker:
             return
         dirty = [name for name in self._state.dirty_status if name not in self._echoes]
         self._state.dirty_status.difference_update(dirty)
-        await _bounded(_PATCHES_AT_ONCE_MAX, (self._patch(name) for name in sorted(dirty)))
+        await _bounded(_PATCHES_AT_ONCE_MAX, sorted(dirty), self._patch)
 
     async def _patch(self, name: DeploymentName) -> bool:
+        """True if a patch was stored."""
         deployment = self._state.deployments.get(name)
         if deployment is None:
-            return True
-        status = decide_status(deployment, self._state.tallies[name], self._now())
-        if status is None:
-            return True
+            return False
         if not self._recovery.converged:
             self._state.dirty_status.add(name)
             return False
+        status = decide_status(deployment, self._state.tallies[name], self._now())
+        if status is None:
+            return False
         self._echoes.began(name)
         try:
-            await self._kube.patch_status("deployments", name, status_patch(deployment, status))
+            version = await self._kube.patch_status("deployments", name, status_patch(deployment, status))
         except PeerError as e:
             self._echoes.forget(name)
             self._state.dirty_status.add(name)
@@ -183,23 +197,31 @@ class StatusTicker:
             self._metrics.patches.labels(outcome).inc()
             self._log.warning("status_patch_failed", deployment=name, outcome=outcome, reason=str(e))
             return False
+        if version == deployment.resource_version:
+            # The server took our status for the one it has, so no news of it will come.
+            self._echoes.forget(name)
+            self._metrics.patches.labels("unchanged").inc()
+            self._log.warning("status_patch_changed_nothing", deployment=name)
+            return False
         self._metrics.patches.labels("stored").inc()
         if self._echoes.acknowledged(name):
             self._state.dirty_status.add(name)
         return True
 
 
-async def _bounded(limit: int, jobs: Iterable[Awaitable[bool]]) -> int:
-    """Run `jobs`, at most `limit` at once; how many of them returned False. An exception ends them all."""
-    semaphore = asyncio.Semaphore(limit)
-    failed = 0
+async def _bounded(limit: int, items: Sequence[T], job: Callable[[T], Awaitable[bool]]) -> int:
+    """Do `job` for each item, at most `limit` at once; for how many it returned True. An exception ends them all."""
+    turns = iter(items)
+    count = 0
 
-    async def run(job: Awaitable[bool]) -> None:
-        nonlocal failed
-        async with semaphore:
-            failed += not await job
+    async def worker() -> None:
+        nonlocal count
+        for item in turns:
+            # Not `count += await`: that reads the count before it waits.
+            counts = await job(item)
+            count += counts
 
     async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            group.create_task(run(job))
-    return failed
+        for _ in range(min(limit, len(items))):
+            group.create_task(worker())
+    return count

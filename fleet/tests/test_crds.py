@@ -145,7 +145,11 @@ EDGES = [
     "~",
     "!",
 ]
-EDGES += [f"a{chr(code)}b" for code in (*range(33), 0x7F, 0x80, 0xA0, 0x2028)] + ["a\n", "/a\n", "/ä b"]
+EDGES += [f"{start}{chr(code)}b" for start in ("a", "/a") for code in (*range(33), 0x7F, 0x80, 0xA0, 0x2028)] + [
+    "a\n",
+    "/a\n",
+    "/ä b",
+]
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

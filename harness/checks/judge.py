@@ -8,13 +8,9 @@ that never counts as a pass.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.history import History
-from harness.history.records import VerdictOutcome
+from harness.history import History, VerdictOutcome, worst
 
 EVIDENCE_LINES_MAX = 12
-
-# The worst finding is the verdict; a proven failure outranks doubt, and doubt outranks a pass.
-_WORST_FIRST: tuple[VerdictOutcome, ...] = ("fail", "infra-error", "inconclusive", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,7 @@ class Judgement:
 
     @property
     def outcome(self) -> VerdictOutcome:
-        outcomes = {finding.outcome for finding in self.findings}
-        return next((o for o in _WORST_FIRST if o in outcomes), "inconclusive")
+        return worst(finding.outcome for finding in self.findings)
 
     def of(self, outcome: VerdictOutcome) -> list[Finding]:
         return [finding for finding in self.findings if finding.outcome == outcome]

@@ -1,5 +1,7 @@
 """The world of one test: its own NATS server and namespace, every link through a fault point, all of it witnessed."""
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -9,9 +11,13 @@ from typing import Self
 
 from fleet.crds import GROUP
 from fleet.wire import Bucket
+from harness.checks.judge import Check, Judgement, judge
+from harness.checks.window import is_status_patch
 from harness.devices.scripted import ScriptedDevices
 from harness.env.foundation import Foundation
-from harness.history import Recorder
+from harness.errors import WaitTimeout
+from harness.history import KvEntry, Mark, Recorder, Request, Step, Verdict
+from harness.history.records import StepPhase
 from harness.observers.buckets import BucketObserver
 from harness.observers.resources import ResourceObserver
 from harness.services.audit import AuditTail
@@ -19,6 +25,7 @@ from harness.services.gate import Gate
 from harness.services.nats import NatsServer
 from harness.services.operator import OperatorProcess
 from harness.services.toxiproxy import Proxy
+from harness.wait import wait_for
 
 # What an operator that honours the contract needs, and no more (docs/contract.md).
 OPERATOR_RULES: tuple[Mapping[str, object], ...] = (
@@ -65,6 +72,7 @@ class Environment:
         self._stack = stack
         self._command = command
         self._operators = 0
+        self.judgement = Judgement(())
         self._kubeconfig = folder / "operator.kubeconfig"
         self.foundation = foundation
         self.folder = folder
@@ -140,19 +148,67 @@ class Environment:
         self._stack.push_async_callback(operator.close)
         return operator
 
-    async def start_devices(self, count: int, *, name: str = "device-{:04d}") -> ScriptedDevices:
-        """Devices `0..count-1`, on one connection; they wait for the buckets by themselves."""
-        devices = await ScriptedDevices.start(
-            f"nats://{self.links.devices_nats.listen}", [name.format(i) for i in range(count)], self.recorder
-        )
+    async def start_devices(self, names: Sequence[str]) -> ScriptedDevices:
+        """Devices of these ids, on one connection; they wait for the buckets by themselves."""
+        devices = await ScriptedDevices.start(f"nats://{self.links.devices_nats.listen}", names, self.recorder)
         self._stack.push_async_callback(devices.close)
         return devices
+
+    def step(self, phase: StepPhase, text: str) -> None:
+        """Say what the scenario does now: SETUP, ACTION or ASSERT."""
+        self.recorder.add(Step(at_s=self.recorder.now_s, phase=phase, text=text))
+
+    async def mark(self, name: str, detail: str = "") -> None:
+        """Name this instant. What happened before it stands before it in the history."""
+        await self.settle_witnesses()
+        await self._read_streams()
+        self.recorder.add(Mark(at_s=self.recorder.now_s, name=name, detail=detail))
+
+    async def wait_quiet(self, quiet_s: float, *, deadline_s: float) -> None:
+        """Wait until neither desired-state nor a status was written for `quiet_s`.
+
+        Not reached is no error: the checks count what was written, and an operator that never rests has then been
+        watched for long enough.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        def active_at_s() -> float:
+            writes = (r.at_s for r in reversed(self.recorder.records) if isinstance(r, KvEntry))
+            patches = (r.at_s for r in reversed(self.recorder.records) if isinstance(r, Request) and is_status_patch(r))
+            return max(next(writes, 0.0), next(patches, 0.0))
+
+        def probe() -> bool | None:
+            idle_s = min(loop.time() - began, self.recorder.now_s - active_at_s())
+            return True if idle_s >= quiet_s else None
+
+        with contextlib.suppress(WaitTimeout):
+            await wait_for(f"{quiet_s:g} s without a write", probe, deadline_s=deadline_s, interval_s=0.1)
+
+    async def judge(self, *checks: Check) -> Judgement:
+        """Judge what happened so far, and write the findings down."""
+        await self.settle_witnesses()
+        await self._read_streams()
+        judgement = self.judgement = judge(self.recorder.history(), checks)
+        for finding in judgement.findings:
+            self.recorder.add(
+                Verdict(
+                    at_s=self.recorder.now_s,
+                    check=finding.check,
+                    outcome=finding.outcome,
+                    reason=finding.reason,
+                    evidence=finding.evidence,
+                )
+            )
+        return judgement
 
     async def settle_witnesses(self) -> None:
         """On return, the history has all that the broker stored and the API server answered before the call."""
         await self.witnesses.audit.drain()
         await self.witnesses.resources.drain()
         await self.witnesses.buckets.drain()
+
+    async def _read_streams(self) -> None:
         for bucket in Bucket:
             await self.witnesses.buckets.stream_state(bucket)
 

@@ -22,6 +22,8 @@ from harness.history.records import (
     Step,
     StreamState,
     Verdict,
+    VerdictOutcome,
+    worst,
 )
 
 __all__ = [
@@ -43,4 +45,6 @@ __all__ = [
     "Step",
     "StreamState",
     "Verdict",
+    "VerdictOutcome",
+    "worst",
 ]

@@ -103,6 +103,11 @@ class Recorder:
         # To the kernel, so that a SIGKILL of the harness loses nothing.
         self._file.flush()
 
+    @property
+    def records(self) -> Sequence[Record]:
+        """What was recorded so far."""
+        return self._records
+
     def history(self) -> History:
         return History(self._records)
 

@@ -5,6 +5,7 @@ of it. Where the thing itself happened earlier and somebody stamped it (a client
 audit log), that time stands beside it.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -14,7 +15,20 @@ Json = dict[str, object]
 Outcome = Literal["ok", "fail", "info"]
 """Of one client operation: took effect, had none, or nobody can tell (Jepsen's :ok, :fail, :info)."""
 
+StepPhase = Literal["setup", "action", "assert"]
+
+FaultEvent = Literal["applied", "proved-active", "healed", "proved-healed", "unproved"]
+
 VerdictOutcome = Literal["pass", "fail", "inconclusive", "infra-error"]
+
+# A proven failure outranks doubt, and doubt outranks a pass.
+_WORST_FIRST: tuple[VerdictOutcome, ...] = ("fail", "infra-error", "inconclusive", "pass")
+
+
+def worst(outcomes: Iterable[VerdictOutcome]) -> VerdictOutcome:
+    """The verdict over several. Over none it is inconclusive: nobody looked."""
+    there = set(outcomes)
+    return next((outcome for outcome in _WORST_FIRST if outcome in there), "inconclusive")
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -36,7 +50,7 @@ class Meta(Base, frozen=True, kw_only=True, tag="meta"):
 class Step(Base, frozen=True, kw_only=True, tag="step"):
     """A scenario said what it is doing."""
 
-    phase: Literal["setup", "action", "assert"]
+    phase: StepPhase
     text: str
 
 
@@ -62,7 +76,7 @@ class Fault(Base, frozen=True, kw_only=True, tag="fault"):
 
     name: str
     target: str
-    event: Literal["applied", "proved-active", "healed", "proved-healed", "unproved"]
+    event: FaultEvent
     detail: str = ""
 
 

@@ -5,13 +5,13 @@ mode), so whoever has an answer finds its line on disk: `drain` needs no waiting
 """
 
 import asyncio
-import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from harness.errors import ServiceError
 from harness.history import Recorder, Request
 from harness.services.process import log_mark
 from harness.wait import ticks
@@ -57,7 +57,7 @@ class AuditTail:
     def __init__(self, path: Path, recorder: Recorder, *, namespace: str, offset: int | None = None) -> None:
         self.offset = log_mark(path) if offset is None else offset
         self._path = path
-        self._recorder = recorder
+        self.recorder = recorder
         self._namespace = namespace
         self._task: asyncio.Task[None] | None = None
 
@@ -67,20 +67,23 @@ class AuditTail:
         return self
 
     async def drain(self) -> None:
-        """On return, whatever the server answered before the call is in the history."""
-        if self._task is not None and self._task.done():
-            # What ended the reader would otherwise be counted as silence.
-            self._task.result()
+        """On return, whatever the server answered before the call is in the history.
+
+        Raises:
+            ServiceError: the log cannot be read.
+        """
+        # A line that ended the task's own reading is met again here: silence is never taken for a count.
         self._read()
 
     async def close(self) -> None:
-        """Read to the end and stop. Idempotent."""
+        """Read to the end and stop. Idempotent. Raises what ended the reader early, if something did."""
         task, self._task = self._task, None
         if task is None:
             return
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
         self._read()
 
     async def _follow(self) -> None:
@@ -92,18 +95,20 @@ class AuditTail:
         with self._path.open("rb") as log:
             log.seek(self.offset)
             data = log.read()
-        complete = data.rfind(b"\n") + 1
-        for line in data[:complete].splitlines():
-            event = _decoder.decode(line)
+        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+            try:
+                event = _decoder.decode(line)
+            except msgspec.MsgspecError as e:
+                raise ServiceError(f"{self._path}: after byte {self.offset}: not an audit event: {e}") from e
             if event.object_ref.namespace == self._namespace:
                 self._record(event)
-        self.offset += complete
+            self.offset += len(line)
 
     def _record(self, event: _Event) -> None:
-        self._recorder.add(
+        self.recorder.add(
             Request(
-                at_s=self._recorder.now_s,
-                requested_s=self._recorder.at_wall(event.request_received_timestamp.timestamp()),
+                at_s=self.recorder.now_s,
+                requested_s=self.recorder.at_wall(event.request_received_timestamp.timestamp()),
                 user=event.user.username,
                 user_agent=event.user_agent,
                 verb=event.verb,

@@ -219,7 +219,10 @@ class KubeAdmin:
         await self.request("PUT", f"/api/v1/namespaces/{name}/finalize", body=body)
 
     async def apply_crds(self, crds: Sequence[Mapping[str, object]]) -> None:
-        """Create or replace the spec of each, then wait until all are established and served."""
+        """Create or replace the spec of each, then wait until all are established and served.
+
+        The server itself delays a create by 2 s while its CRD is younger than that.
+        """
         for crd in crds:
             try:
                 await self.request("POST", _CRDS, body=crd)

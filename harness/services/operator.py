@@ -43,7 +43,6 @@ class OperatorProcess:
         self.recovery: Recovery | None = None
         self._port = port
         self._recorder = recorder
-        self._news = asyncio.Event()
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2))
         self._reader = asyncio.create_task(self._read(), name=f"recovery of {process.name}")
 
@@ -102,6 +101,15 @@ class OperatorProcess:
             return self.recovery if self.converged else None
 
         return await wait_for(f"{self.process.name} to converge", probe, deadline_s=deadline_s)
+
+    async def wait_answering(self, deadline_s: float) -> Recovery:
+        """Its first answer on /recovery. Raises at once, with its last words, if it exits."""
+
+        def probe() -> Recovery | None:
+            self.process.check_running()
+            return self.recovery
+
+        return await wait_for(f"{self.process.name} to answer /recovery", probe, deadline_s=deadline_s)
 
     async def get(self, path: str) -> tuple[int, str]:
         """Status and text of one of its HTTP pages."""

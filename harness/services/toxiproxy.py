@@ -1,7 +1,7 @@
 """The TCP fault point: a real toxiproxy-server and the few calls of its HTTP API that faults need.
 
-Our own client: the published one blocks the event loop and does not import on today's Python without extras
-(docs/adr/0005-toxiproxy-client.md).
+Our own client: the published one blocks the event loop without a time-out and keeps its server's address in a
+class, one for the whole process (docs/adr/0005-toxiproxy-client.md).
 """
 
 from dataclasses import dataclass, field

@@ -16,8 +16,7 @@ from harness.services.audit import AuditTail
 from harness.services.gate import Gate, Rule
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable
-from harness.services.ports import leased_ports
-from harness.tests.samples import CRDS, device
+from harness.tests.samples import CRDS, device, own_ports
 from harness.wait import wait_for
 
 STATUS = Rule("status", "PATCH", r"/devices/[^/]+/status")
@@ -39,6 +38,12 @@ async def gate(kube: KubeCluster, recorder: Recorder) -> AsyncIterator[Gate]:
     async with Gate(kube.url, kube.ca_pem, recorder) as gate:
         yield gate
         await gate.close()
+
+
+@pytest.fixture
+def audit(kube: KubeCluster, recorder: Recorder, namespace: str) -> AuditTail:
+    """Reads what the server itself saw, when drained."""
+    return AuditTail(kube.audit_path, recorder, namespace=namespace)
 
 
 @pytest.fixture
@@ -90,10 +95,9 @@ async def test_watch_events_arrive_as_they_happen(through: KubeAdmin, admin: Kub
 
 
 async def test_dropped_request_never_reaches_the_server(
-    kube: KubeCluster, gate: Gate, through: KubeAdmin, admin: KubeAdmin, namespace: str, recorder: Recorder
+    gate: Gate, through: KubeAdmin, admin: KubeAdmin, namespace: str, audit: AuditTail
 ) -> None:
     """The second status patch is held, then dropped: object unchanged, no line in the audit log, connection closed."""
-    audit = AuditTail(kube.audit_path, recorder, namespace=namespace)
     held = gate.hold(STATUS, 2)
     await set_status(through, namespace, "first")
     second = set_status(through, namespace, "second")
@@ -105,9 +109,10 @@ async def test_dropped_request_never_reaches_the_server(
         await second
     assert await status_of(admin, namespace) == {"value": "first"}
     await audit.drain()
-    patches = [r for r in recorder.history().of(Request) if r.verb == "patch"]
+    history = audit.recorder.history()
+    patches = [r for r in history.of(Request) if r.verb == "patch"]
     assert len(patches) == 1
-    records = [(r.rule, r.ordinal, r.event, r.method) for r in recorder.history().of(GateRecord)]
+    records = [(r.rule, r.ordinal, r.event, r.method) for r in history.of(GateRecord)]
     assert records == [("status", 2, "held", "PATCH"), ("status", 2, "dropped", "PATCH")]
     await set_status(through, namespace, "third")
     assert gate.count(STATUS) == 3
@@ -127,9 +132,9 @@ async def test_released_request_is_answered(
     assert held.decided == "released"
 
 
-@pytest.mark.parametrize(("decision", "expected"), [("release", {"value": "orphan"}), ("drop", None)])
+@pytest.mark.parametrize("decision", ["released", "dropped"])
 async def test_held_request_outlives_its_client(
-    gate: Gate, through: KubeAdmin, admin: KubeAdmin, namespace: str, decision: str, expected: object
+    gate: Gate, through: KubeAdmin, admin: KubeAdmin, namespace: str, decision: str
 ) -> None:
     """Its client is gone before the decision: released it still takes effect, dropped it has none."""
     held = gate.hold(STATUS, 1)
@@ -139,9 +144,12 @@ async def test_held_request_outlives_its_client(
     with suppress(asyncio.CancelledError):
         await patch
     await wait_for("the gate to notice", lambda: True if gate._orphans else None, deadline_s=5)
-    getattr(held, decision)()
+    if decision == "released":
+        held.release()
+    else:
+        held.drop()
     await wait_for("the gate to act", lambda: None if gate._orphans else True, deadline_s=5)
-    assert await status_of(admin, namespace) == expected
+    assert await status_of(admin, namespace) == ({"value": "orphan"} if decision == "released" else None)
 
 
 async def test_hold_that_is_not_reached_tells_the_count(gate: Gate, through: KubeAdmin, namespace: str) -> None:
@@ -185,20 +193,21 @@ async def test_close_ends_open_watches_at_once(kube: KubeCluster, namespace: str
     """Closing does not wait for endless answers, and gives the port back."""
     gate = await Gate(kube.url, kube.ca_pem).start()
     port = int(gate.url.rsplit(":", 1)[1])
-    async with KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client:
-        async with asyncio.timeout(20), aclosing(client.watch("devices", namespace)) as events:
+    async with (
+        KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client,
+        asyncio.timeout(20),
+        aclosing(client.watch("devices", namespace)) as events,
+    ):
+        await anext(events)
+        began = time.monotonic()
+        await gate.close()
+        with pytest.raises(KubeUnreachable):
             await anext(events)
-            began = time.monotonic()
-            await gate.close()
-            with pytest.raises(KubeUnreachable):
-                await anext(events)
-            assert time.monotonic() - began < 1
-    assert port not in leased_ports()
+        assert time.monotonic() - began < 1
+    assert port not in own_ports()
 
 
-async def test_close_with_a_held_request_forwards_nothing(
-    kube: KubeCluster, admin: KubeAdmin, namespace: str
-) -> None:
+async def test_close_with_a_held_request_forwards_nothing(kube: KubeCluster, admin: KubeAdmin, namespace: str) -> None:
     """What is held at the end is never forwarded, and the end does not wait for it."""
     gate = await Gate(kube.url, kube.ca_pem).start()
     held = gate.hold(STATUS, 1)
@@ -215,7 +224,9 @@ async def test_close_with_a_held_request_forwards_nothing(
 
 async def test_absent_server_is_a_closed_connection(kube: KubeCluster) -> None:
     """With no server behind it the client sees no answer: not one that the gate made up."""
-    async with Gate("https://127.0.0.1:9", kube.ca_pem) as gate:
-        async with KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client:
-            with pytest.raises(KubeUnreachable):
-                await client.request("GET", "/readyz")
+    async with (
+        Gate("https://127.0.0.1:9", kube.ca_pem) as gate,
+        KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client,
+    ):
+        with pytest.raises(KubeUnreachable):
+            await client.request("GET", "/readyz")

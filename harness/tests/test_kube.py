@@ -16,9 +16,8 @@ from harness.history.records import Json
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable, resource_path
 from harness.services.kube_config import GROUP, User
-from harness.services.ports import leased_ports
 from harness.services.warden import Warden
-from harness.tests.samples import CRDS, OPERATOR_RULES, device
+from harness.tests.samples import CRDS, OPERATOR_RULES, device, own_ports
 from harness.toolchain import ETCD, KUBE_APISERVER, Toolchain
 
 
@@ -118,10 +117,9 @@ async def test_watch_begins_with_what_is_there_and_goes_on(admin: KubeAdmin, nam
 
 async def test_watch_from_a_version_that_is_no_more_is_gone(admin: KubeAdmin, namespace: str) -> None:
     """An expired version is told as status 410."""
-    with pytest.raises(KubeApiError) as caught:
-        async with asyncio.timeout(20), aclosing(admin.watch("devices", namespace, "1")) as events:
-            async for _ in events:
-                pass
+    async with asyncio.timeout(20), aclosing(admin.watch("devices", namespace, "1")) as events:
+        with pytest.raises(KubeApiError) as caught:
+            await anext(events)
     assert caught.value.status == 410
 
 
@@ -174,20 +172,18 @@ async def test_killed_api_comes_back_with_its_data(toolchain: Toolchain, tmp_pat
     finally:
         await cluster.stop()
         await cluster.stop()
-    assert cluster.port not in leased_ports()
+    assert cluster.port not in own_ports()
 
 
 async def test_api_that_cannot_start_says_why_and_leaves_nothing(
     toolchain: Toolchain, tmp_path: Path, warden: Warden
 ) -> None:
     """A program that ends at once is told with its name and last words."""
-    pids, ports = warden.registered_pids, leased_ports()
+    pids, ports = warden.registered_pids, own_ports()
     with pytest.raises(ServiceError, match=r"kube-apiserver exited with \d+; its log ends: .*etcd"):
-        await KubeCluster.start(
-            toolchain.ensure(ETCD), toolchain.ensure(ETCD), tmp_path / "kube", warden=warden
-        )
+        await KubeCluster.start(toolchain.ensure(ETCD), toolchain.ensure(ETCD), tmp_path / "kube", warden=warden)
     assert warden.registered_pids == pids
-    assert leased_ports() == ports
+    assert own_ports() == ports
 
 
 def _meta(item: Json) -> Json:

@@ -15,8 +15,9 @@ from nats.aio.client import Client
 from harness.errors import ServiceError
 from harness.history import Process, Recorder
 from harness.services.nats import NatsOptions, NatsServer, NatsUser
-from harness.services.ports import HOST, leased_ports
+from harness.services.ports import HOST
 from harness.services.warden import Warden
+from harness.tests.samples import own_ports
 
 
 @asynccontextmanager
@@ -72,7 +73,7 @@ async def test_occupied_port_is_one_clear_line(nats_binary: Path, tmp_path: Path
             stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             stranger.bind((HOST, broker.port))
             stranger.listen()
-            with pytest.raises(ServiceError, match=f"nats cannot start: .*{broker.port}.*address already in use"):
+            with pytest.raises(ServiceError, match=rf"nats cannot start: .*{broker.port}.*address already in use"):
                 await broker.restart()
         await broker.restart()
         assert broker.process.running
@@ -82,8 +83,8 @@ async def test_port_stays_leased_while_it_is_down(nats_binary: Path, tmp_path: P
     """Between kill and restart nobody else is given the port; after stop it is free, and a restart refused."""
     async with server(nats_binary, tmp_path / "nats", warden) as broker:
         await broker.kill()
-        assert broker.port in leased_ports()
-    assert broker.port not in leased_ports()
+        assert broker.port in own_ports()
+    assert broker.port not in own_ports()
     with pytest.raises(ServiceError, match="gave its ports back"):
         await broker.restart()
 
@@ -93,7 +94,7 @@ async def test_login_without_rights_is_refused(nats_binary: Path, tmp_path: Path
     users = (NatsUser("fleet", secrets.token_hex(8)), NatsUser("nobody", secrets.token_hex(8), rights="none"))
     async with server(nats_binary, tmp_path / "nats", warden, options=NatsOptions(users=users)) as broker:
         stranger = Client()
-        with pytest.raises(nats.errors.Error, match="(?i)authorization"):
+        with pytest.raises(nats.errors.Error, match=r"(?i)authorization"):
             await stranger.connect(broker.url, allow_reconnect=False, error_cb=_ignore)
         # A refused client of nats-py keeps its socket until it is closed.
         await stranger.close()
@@ -117,7 +118,10 @@ async def test_login_without_rights_is_refused(nats_binary: Path, tmp_path: Path
 async def test_options_reach_the_server(nats_binary: Path, tmp_path: Path, warden: Warden) -> None:
     """A smaller payload limit is what clients are told."""
     options = NatsOptions(max_payload_bytes=4096, sync_interval="always")
-    async with server(nats_binary, tmp_path / "nats", warden, options=options) as broker, connected(broker.url) as client:
+    async with (
+        server(nats_binary, tmp_path / "nats", warden, options=options) as broker,
+        connected(broker.url) as client,
+    ):
         assert client.max_payload == 4096
 
 
@@ -132,11 +136,11 @@ async def test_server_that_cannot_start_leaves_nothing(nats_binary: Path, tmp_pa
     shutil.rmtree(tmp_path / "nats", ignore_errors=True)
     (tmp_path / "nats").mkdir()
     (tmp_path / "nats" / "jetstream").write_text("a file where a folder is due")
-    before = leased_ports()
-    with pytest.raises(ServiceError, match="nats cannot start: .*"):
+    before = own_ports()
+    with pytest.raises(ServiceError, match=r"nats cannot start: .*"):
         await NatsServer.start(nats_binary, tmp_path / "nats", warden=warden)
     assert not warden.registered_pids
-    assert leased_ports() == before
+    assert own_ports() == before
 
 
 async def _ignore(_error: Exception) -> None:

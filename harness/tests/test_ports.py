@@ -53,7 +53,9 @@ def test_lease_of_another_process_holds_and_dies_with_it(tmp_path: Path, monkeyp
         "print(held.port, flush=True)\n"
         "time.sleep(600)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(  # noqa: S603 - the test's own program, no shell
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as other:
         try:
             assert other.stdout is not None
             port = int(other.stdout.readline())

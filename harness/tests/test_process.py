@@ -20,7 +20,10 @@ from harness.wait import wait_for
 FOR_EVER = "import time; print('up', flush=True); time.sleep(600)"
 # Says so and lives on when asked to end.
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True)); {FOR_EVER}"
-WITH_CHILD = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True); {FOR_EVER}"
+WITH_CHILD = (
+    "import subprocess, sys;"
+    "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True);" + FOR_EVER
+)
 
 Spawn = Callable[[str], Coroutine[Any, Any, ManagedProcess]]
 
@@ -75,6 +78,17 @@ async def test_kill_takes_the_whole_group(spawn: Spawn) -> None:
     assert state is None or not state.alive
 
 
+async def test_kill_waits_for_the_last_of_the_group(spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a member of the group is still dying, kill has not returned."""
+    process = await spawn(FOR_EVER)
+    dying = procfs.process_state(process.pid)
+    assert dying is not None
+    looks = [[dying], [dying], []]
+    monkeypatch.setattr(procfs, "group_members", lambda _group: looks.pop(0))
+    await process.kill()
+    assert looks == []
+
+
 async def test_children_die_when_the_process_ends_by_itself(spawn: Spawn) -> None:
     """What a process leaves in its group does not outlive it."""
     process = await spawn(WITH_CHILD.replace(FOR_EVER, "pass"))
@@ -87,11 +101,11 @@ async def test_children_die_when_the_process_ends_by_itself(spawn: Spawn) -> Non
 
 
 async def test_stop_ends_a_stopped_process(spawn: Spawn) -> None:
-    """A process under SIGSTOP still gets its SIGTERM."""
-    process = await spawn(FOR_EVER)
+    """A process under SIGSTOP wakes up for its SIGTERM and ends in its own way."""
+    process = await spawn(f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); {FOR_EVER}")
     await process.wait_log("up", since=0, deadline_s=20)
     process.signal(signal.SIGSTOP)
-    assert await process.stop(grace_s=20) == -signal.SIGTERM
+    assert await process.stop(grace_s=10) == 7
 
 
 async def test_stop_kills_after_the_grace(spawn: Spawn) -> None:
@@ -113,7 +127,7 @@ async def test_exited_process_cannot_be_signalled(spawn: Spawn) -> None:
 async def test_wait_exit_has_a_deadline(spawn: Spawn) -> None:
     """A process that lives on ends the wait with its name."""
     process = await spawn(FOR_EVER)
-    with pytest.raises(WaitTimeout, match="victim .* did not exit within 0.05 s"):
+    with pytest.raises(WaitTimeout, match=r"victim .* did not exit within 0.05 s"):
         await process.wait_exit(0.05)
 
 

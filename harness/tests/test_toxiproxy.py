@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ServiceError
-from harness.services.ports import HOST, leased_ports
+from harness.services.ports import HOST
 from harness.services.toxiproxy import Proxy, Toxiproxy, ToxiproxyError
 from harness.services.warden import Warden
+from harness.tests.samples import own_ports
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ async def test_deleted_proxy_gives_its_port_back(toxiproxy: Toxiproxy, echo: str
     """After delete nothing listens and nothing is leased; a second delete is no error."""
     proxy = await toxiproxy.create("gone", echo)
     port = int(proxy.listen.split(":")[1])
-    assert port in leased_ports()
+    assert port in own_ports()
     await proxy.delete()
     await proxy.delete()
-    assert port not in leased_ports()
+    assert port not in own_ports()
     with pytest.raises(ConnectionRefusedError):
         await connect(proxy)
 
@@ -93,12 +94,12 @@ async def test_deleted_proxy_gives_its_port_back(toxiproxy: Toxiproxy, echo: str
 async def test_refusal_is_one_clear_line_with_its_status(toxiproxy: Toxiproxy, echo: str) -> None:
     """A name that is taken and a toxic that does not exist are told in the server's words."""
     proxy = await toxiproxy.create("one", echo)
-    before = leased_ports()
-    with pytest.raises(ToxiproxyError, match="POST /proxies: 409: .*already exists") as caught:
+    before = own_ports()
+    with pytest.raises(ToxiproxyError, match=r"POST /proxies: 409: .*already exists") as caught:
         await toxiproxy.create("one", echo)
     assert caught.value.status == 409
-    assert leased_ports() == before
-    with pytest.raises(ToxiproxyError, match="400: .*invalid toxic type"):
+    assert own_ports() == before
+    with pytest.raises(ToxiproxyError, match=r"400: .*invalid toxic type"):
         await proxy.add_toxic("x", "no-such-kind")
 
 
@@ -117,9 +118,9 @@ async def test_version_is_told(toxiproxy: Toxiproxy) -> None:
 
 async def test_server_that_cannot_start_leaves_nothing(tmp_path: Path, warden: Warden) -> None:
     """A program that ends at once is told with its last words; no port stays leased."""
-    before = leased_ports()
+    before = own_ports()
     with pytest.raises(ServiceError, match="toxiproxy exited with 1"):
         await Toxiproxy.start(Path("/bin/false"), tmp_path / "toxiproxy", warden=warden)
     with pytest.raises(ServiceError, match="cannot be started"):
         await Toxiproxy.start(tmp_path / "none", tmp_path / "toxiproxy", warden=warden)
-    assert leased_ports() == before
+    assert own_ports() == before

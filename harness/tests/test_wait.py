@@ -63,7 +63,7 @@ async def test_unexpected_error_ends_the_wait_at_once() -> None:
 
 async def test_hanging_probe_is_cancelled_at_the_deadline() -> None:
     """A probe that never returns cannot outlast the deadline."""
-    with pytest.raises(WaitTimeout, match="waited 0.05 s for a hung server"):
+    with pytest.raises(WaitTimeout, match=r"waited 0.05 s for a hung server"):
         await wait_for("a hung server", asyncio.Event().wait, deadline_s=0.05)
 
 
@@ -90,7 +90,7 @@ async def test_progress_is_told_while_it_takes_long(monkeypatch: pytest.MonkeyPa
 async def test_event_wait_has_a_deadline() -> None:
     """An event that does not come ends in WaitTimeout; one that does returns."""
     event = asyncio.Event()
-    with pytest.raises(WaitTimeout, match="waited 0.01 s for the bell"):
+    with pytest.raises(WaitTimeout, match=r"waited 0.01 s for the bell"):
         await wait_event("the bell", event, deadline_s=0.01)
     event.set()
     await wait_event("the bell", event, deadline_s=0.01)

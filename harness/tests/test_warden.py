@@ -62,7 +62,15 @@ def sleeper(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_nothing_outlives_the_harness(tmp_path: Path, end: signal.Signals) -> None:
     """However the harness's process group is ended, its processes, their children and its folders are gone."""
-    with subprocess.Popen(
+    pids, folder = run_harness_until(end, tmp_path)
+    # The warden is one of them, and removes the folder before it exits.
+    await wait_for("all of it to be gone", lambda: None if states(pids) else True, deadline_s=20)
+    assert not folder.exists()
+
+
+def run_harness_until(end: signal.Signals, tmp_path: Path) -> tuple[list[int], Path]:
+    """Start it, end it once everything is up; its pids and its folder."""
+    with subprocess.Popen(  # noqa: S603 - the test's own program, no shell
         [sys.executable, "-c", HARNESS, tmp_path],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -76,8 +84,7 @@ async def test_nothing_outlives_the_harness(tmp_path: Path, end: signal.Signals)
         assert Path(folder).exists()
         # To the group, as a terminal does.
         os.killpg(harness.pid, end)
-    await wait_for("all of it to be gone", lambda: None if states(pids) else True, deadline_s=20)
-    assert not Path(folder).exists()
+    return pids, Path(folder)
 
 
 def test_orderly_end_leaves_the_warden_nothing_to_do(tmp_path: Path) -> None:
@@ -156,7 +163,7 @@ def test_dead_warden_is_an_error() -> None:
     os.kill(warden.pid, signal.SIGKILL)
     with sleeper() as process:
         os.waitid(os.P_PID, warden.pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(ServiceError, match="the warden .* is gone"):
+        with pytest.raises(ServiceError, match=r"the warden .* is gone"):
             warden.own_process(process.pid)
     with pytest.raises(ServiceError, match="exit code -9"):
         warden.close()
@@ -171,7 +178,7 @@ def test_folder_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pyte
             raise OSError(39, "Directory not empty")
 
         monkeypatch.setattr("harness.services.warden._remove", refuse)
-        with pytest.raises(ServiceError, match="busy-.*cannot be removed: Directory not empty"):
+        with pytest.raises(ServiceError, match=r"busy-.*cannot be removed: Directory not empty"):
             warden.remove_folder(folder)
         assert warden.registered_folders == {folder}
         monkeypatch.undo()

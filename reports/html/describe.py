@@ -46,34 +46,33 @@ def line(history: History, number: int) -> Line:
     return Line(number, record.at_s, kind, clip(what, WHAT_MAX))
 
 
-def described(record: Record) -> tuple[str, str]:
+def described(record: Record) -> tuple[str, str]:  # noqa: PLR0911 - one return for each record type
     """(kind, what happened) of any record."""
     match record:
         case Meta():
             defect = f", defect {record.defect}" if record.defect else ""
-            kind, what = "run", f"{record.scenario}[{record.case}]{defect} started {record.started_at}"
+            return "run", f"{record.scenario}[{record.case}]{defect} started {record.started_at}"
         case Step():
-            kind, what = record.phase, record.text
+            return record.phase, record.text
         case Mark():
-            kind, what = "mark", _with(record.name, record.detail)
+            return "mark", _with(record.name, record.detail)
         case Process():
-            kind, what = "process", f"{record.name} (pid {record.pid}) {_process_word(record)}"
+            return "process", f"{record.name} (pid {record.pid}) {_process_word(record)}"
         case Fault():
-            kind, what = "fault", _with(f"{record.name} on {record.target} {record.event}", record.detail)
+            return "fault", _with(f"{record.name} on {record.target} {record.event}", record.detail)
         case Recovery():
             told = ", ".join(
                 f"{name} {s.seen}/{'?' if s.expected is None else s.expected}{' current' if s.current else ''}"
                 for name, s in sorted(record.sources.items())
             )
-            kind, what = "recovery", _with(f"{record.process} is {record.phase}", told)
+            return "recovery", _with(f"{record.process} is {record.phase}", told)
         case Gate():
             where = f"{record.method} {record.path}"
-            kind, what = "gate", f"{record.event} request {record.ordinal} of {record.rule}: {where}"
+            return "gate", f"{record.event} request {record.ordinal} of {record.rule}: {where}"
         case Verdict():
-            kind, what = "verdict", f"{record.check} {record.outcome}: {record.reason}"
+            return "verdict", f"{record.check} {record.outcome}: {record.reason}"
         case _:
-            kind, what = _described_traffic(record)
-    return kind, what
+            return _described_traffic(record)
 
 
 def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request) -> tuple[str, str]:
@@ -81,31 +80,30 @@ def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request) 
         case Op():
             revision = "" if record.revision is None else f" at revision {record.revision}"
             took = f"{record.outcome}{revision}, invoked {record.invoked_s:.3f} s"
-            kind, what = "operation", _with(f"{record.client}: {record.action} {record.target}: {took}", record.detail)
+            return "operation", _with(f"{record.client}: {record.action} {record.target}: {took}", record.detail)
         case KvEntry():
             where = f"{record.bucket}/{record.key}"
-            kind, what = (
+            return (
                 "kv",
                 f"{record.operation} {where} revision {record.revision} after {record.previous} {record.value}",
             )
         case StreamState():
             counts = f"{record.messages} messages, sequences {record.first_seq} to {record.last_seq}"
-            kind, what = "stream", f"{record.bucket} of {record.created_at}: {counts}, {record.consumers} consumers"
+            return "stream", f"{record.bucket} of {record.created_at}: {counts}, {record.consumers} consumers"
         case Resource():
             version = f"generation {record.generation}, resourceVersion {record.resource_version}"
             going = ", being deleted" if record.deleting else ""
-            kind, what = (
+            return (
                 "resource",
                 f"{record.kind} {record.name} {record.event}, {version}{going}; status {record.status}",
             )
         case Request():
             path = "/".join(part for part in (record.resource, record.name, record.subresource) if part)
             who = f"{record.user} ({record.user_agent})"
-            kind, what = (
+            return (
                 "request",
                 f"{record.verb} {path} by {who}: HTTP {record.code}, received {record.requested_s:.3f} s",
             )
-    return kind, what
 
 
 def _with(what: str, detail: str) -> str:

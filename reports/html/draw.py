@@ -11,10 +11,12 @@ BAR_LANE_PX = 56.0
 EMPTY_LANE_PX = 22.0
 LANE_GAP_PX = 12.0
 NOTE_PX = 14.0
+GUTTER_INSET_PX = 12.0
 TEXT_PX = 11.0
 SPAN_PX = 16.0
 _PAD = 5.0
-_BAR_MIN_PX = 1.5
+# One event among hundreds must still be seen.
+_BAR_MIN_PX = 3.0
 
 
 def number(value: float) -> str:
@@ -48,12 +50,12 @@ def _peak(lane: BarLane) -> int:
 
 def draw_gutter(parent: ET.Element, lane: Lane, y: float) -> None:
     """The lane's name and its notes, left of the plot."""
-    add(parent, "text", "tl-name", lane.label, x=0, y=y + 13)
+    add(parent, "text", "tl-name", lane.label, x=GUTTER_INSET_PX, y=y + 13)
     for index, note in enumerate(lane.notes):
         # A lane without content says so beside its name, not below it.
         beside = lane_height(lane) <= EMPTY_LANE_PX
         x = text_width_px(lane.label, TEXT_PX) + 12 if beside else 0
-        add(parent, "text", "tl-note", note, x=x, y=y + 13 + (0 if beside else NOTE_PX * (index + 1)))
+        add(parent, "text", "tl-note", note, x=GUTTER_INSET_PX + x, y=y + 13 + (0 if beside else NOTE_PX * (index + 1)))
 
 
 def draw_lane(parent: ET.Element, lane: Lane, y: float, scale: Scale) -> None:
@@ -89,14 +91,14 @@ def _draw_span(group: ET.Element, span: Span, y: float, scale: Scale, free_to: f
     add(held, "rect", "tl-open" if span.open_end else "", x=x, y=y + 1, width=width, height=SPAN_PX, rx=2)
     if span.progress:
         add(held, "path", "tl-area", d=_area(span, y, scale))
+    label, room = span.label, width - 2 * _PAD
+    if text_width_px(label, TEXT_PX) > room and text_width_px(span.short, TEXT_PX) <= room:
+        label = span.short or label
     # A label that does not fit inside may stand behind a short span, if nothing else is there.
-    inside = fitted(span.label, TEXT_PX, width - 2 * _PAD)
-    if inside == span.label or span.style == "text":
-        add(held, "text", "", inside, x=x + _PAD, y=y + 13)
-        return
-    behind = fitted(span.label, TEXT_PX, free_to - end - 2 * _PAD)
+    inside = fitted(label, TEXT_PX, room)
+    behind = fitted(label, TEXT_PX, free_to - end - 3 * _PAD) if inside != label and span.style != "text" else ""
     if len(behind) > len(inside):
-        add(held, "text", "", behind, x=end + _PAD, y=y + 13)
+        add(held, "text", "", behind, x=end + 2 * _PAD, y=y + 13)
     elif inside:
         add(held, "text", "", inside, x=x + _PAD, y=y + 13)
 
@@ -117,7 +119,8 @@ def _draw_tick(group: ET.Element, tick: Tick, scale: Scale) -> None:
     if tick.cross:
         d = f"M{number(x - 4)} {number(middle - 4)}l8 8m0 -8l-8 8"
     else:
-        d = f"M{number(x)} {number(y)}v{number(SPAN_PX)}"
+        # Two notches, so that a label between them stays legible.
+        d = f"M{number(x)} {number(y)}v4m0 {number(SPAN_PX - 8)}v4"
     hover(add(group, "path", f"tl-tick s-{tick.style}" + (" tl-cross" if tick.cross else ""), d=d), tick.detail)
 
 
@@ -136,7 +139,7 @@ def _draw_bars(group: ET.Element, lane: BarLane, scale: Scale) -> None:
             continue
         start_s, until_s = index * lane.bin_s, min((index + 1) * lane.bin_s, scale.end_s)
         x = scale.x(start_s)
-        width = max(scale.x(until_s) - x - 0.5, 1.0)
+        width = max(scale.x(until_s) - x, 1.0)
         told = f"{tick_label(round(start_s, 9))} to {tick_label(round(until_s, 3))} s: {up:,} {lane.up_name}"
         told += f", {down:,} {lane.down_name}" if down else ""
         if up:

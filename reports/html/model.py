@@ -8,12 +8,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Style = Literal["setup", "action", "assert", "text", "fault", "alive", "busy", "good", "other", "ok", "bad", "note"]
+Style = Literal[
+    "setup", "action", "assert", "text", "fault", "alive", "busy", "good", "other", "ok", "bad", "delete", "note"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time in one row. `progress` is (time, fraction 0 to 1) points, drawn as a rising area."""
+    """A stretch of time in one row. `progress` is (time, fraction 0 to 1) points, drawn as a rising area.
+
+    `short` stands in for a `label` that does not fit.
+    """
 
     start_s: float
     end_s: float
@@ -22,6 +27,7 @@ class Span:
     label: str
     detail: str
     open_end: bool = False
+    short: str = ""
     progress: tuple[tuple[float, float], ...] = ()
 
 

@@ -202,7 +202,8 @@ def _legend(drawn: Timeline) -> tuple[tuple[str, str], ...]:
         entries.append(("cross", "killed, or a fault not proved"))
     if any(isinstance(lane, BarLane) and any((*lane.up, *lane.down)) for lane in drawn.lanes):
         entries.append(("ok", "above the line: took effect"))
-        entries.append(("bad", "below the line: deleted, failed, refused or unknown"))
+        entries.append(("delete", "below: delete marker"))
+        entries.append(("bad", "below: failed, refused or unknown"))
     return tuple(entries)
 
 

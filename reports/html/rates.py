@@ -33,7 +33,7 @@ def desired_writes_lane(history: History, bins: Bins) -> BarLane:
         bins,
         ("puts", [entry.at_s for entry in entries if entry.operation == "put"]),
         ("deletes", [entry.at_s for entry in entries if entry.operation == "delete"]),
-        down_style="fault",
+        down_style="delete",
     )
 
 

@@ -121,7 +121,7 @@ def exit_word(process: Process) -> str:
 
 def processes_lane(history: History, end_s: float) -> SpanLane:
     """One life a span, from spawned to exited, the operators first; signals are ticks, a SIGKILL is a cross."""
-    lives: dict[str, list[tuple[float, float, int, str, bool]]] = {}
+    lives: dict[str, list[tuple[float, float, int, str]]] = {}
     alive: dict[tuple[str, int], float] = {}
     moments: list[tuple[float, str, str, bool]] = []
     for record in history.of(Process):
@@ -131,19 +131,19 @@ def processes_lane(history: History, end_s: float) -> SpanLane:
             alive[key] = record.at_s
         elif record.event == "exited":
             start_s = alive.pop(key, 0.0)
-            lives[record.name].append((start_s, record.at_s, record.pid, exit_word(record), False))
+            lives[record.name].append((start_s, record.at_s, record.pid, exit_word(record)))
         else:
             word = record.signal or "signal" if record.event == "signalled" else "ready"
             killed = record.signal == "SIGKILL"
             moments.append((record.at_s, record.name, f"{clip(word, NAME_MAX)} at {seconds(record.at_s)}", killed))
             alive.setdefault(key, record.at_s if record.event == "ready" else 0.0)
     for (name, pid), start_s in alive.items():
-        lives[name].append((start_s, end_s, pid, "alive at the end", True))
+        lives[name].append((start_s, end_s, pid, "alive at the end"))
     return _packed_lives(lives, moments)
 
 
 def _packed_lives(
-    lives: dict[str, list[tuple[float, float, int, str, bool]]], moments: Sequence[tuple[float, str, str, bool]]
+    lives: dict[str, list[tuple[float, float, int, str]]], moments: Sequence[tuple[float, str, str, bool]]
 ) -> SpanLane:
     spans: list[Span] = []
     row_of: dict[str, int] = {}
@@ -154,13 +154,13 @@ def _packed_lives(
         of_name = sorted(lives[name])
         rows = pack_rows([(start, end) for start, end, *_ in of_name], ROWS_MAX - taken)
         row_of[name] = taken
-        for (start_s, until_s, pid, ending, still), row in zip(of_name, rows, strict=True):
+        for (start_s, until_s, pid, ending), row in zip(of_name, rows, strict=True):
             if row is None or len(spans) >= SPANS_MAX:
                 hidden += 1
                 continue
             label = f"{clip(name, NAME_MAX)} · pid {pid}"
             detail = f"{_lasted(label, start_s, until_s)}, {ending}"
-            spans.append(Span(start_s, until_s, taken + row, "alive", label, detail, open_end=still))
+            spans.append(Span(start_s, until_s, taken + row, "alive", label, detail))
         taken = 1 + max((span.row for span in spans), default=taken - 1)
     ticks = tuple(
         Tick(at_s, row_of[name], "bad" if killed else "note", f"{clip(name, NAME_MAX)}: {word}", cross=killed)
@@ -229,7 +229,8 @@ def _phase(group: Sequence[Recovery], start_s: float, until_s: float, row: int, 
     phase = clip(group[0].phase, NAME_MAX)
     converged = phase.casefold() == "converged"
     recovering = phase.casefold() == "recovering"
-    label = f"{prefix}{phase}" + ("" if converged else f" {seconds(until_s - start_s)}")
+    lasted = "" if converged else seconds(until_s - start_s)
+    label = f"{prefix}{phase} {lasted}".rstrip()
     points: tuple[tuple[float, float], ...] = ()
     if recovering:
         stride = max(1, len(group) // PROGRESS_POINTS_MAX)
@@ -241,4 +242,4 @@ def _phase(group: Sequence[Recovery], start_s: float, until_s: float, row: int, 
     )
     detail = _lasted(f"{prefix}{phase}", start_s, until_s) + (f" ({told})" if told else "")
     style: Style = "good" if converged else "busy" if recovering else "other"
-    return Span(start_s, until_s, row, style, label, detail, progress=points)
+    return Span(start_s, until_s, row, style, label, detail, progress=points, short=lasted)

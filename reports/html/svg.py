@@ -7,7 +7,17 @@ plot; as a file of its own they stand side by side. Both come from the same elem
 from importlib import resources
 from xml.etree import ElementTree as ET
 
-from reports.html.draw import LANE_GAP_PX, TEXT_PX, add, draw_gutter, draw_lane, hover, lane_height, number
+from reports.html.draw import (
+    GUTTER_INSET_PX,
+    LANE_GAP_PX,
+    TEXT_PX,
+    add,
+    draw_gutter,
+    draw_lane,
+    hover,
+    lane_height,
+    number,
+)
 from reports.html.labels import Placed, place_labels, text_width_px
 from reports.html.model import Timeline
 from reports.html.scale import Scale, tick_label, ticks
@@ -103,7 +113,7 @@ def _draw_names(parent: ET.Element, timeline: Timeline) -> None:
     for lane, y in zip(timeline.lanes, _lane_tops(timeline), strict=False):
         draw_gutter(parent, lane, y)
     if timeline.flags_left_out:
-        add(parent, "text", "tl-note", f"+{timeline.flags_left_out:,} marks not drawn", x=0, y=11)
+        add(parent, "text", "tl-note", f"+{timeline.flags_left_out:,} marks not drawn", x=GUTTER_INSET_PX, y=11)
 
 
 def _draw_plot(parent: ET.Element, timeline: Timeline) -> None:
@@ -121,14 +131,17 @@ def _draw_plot(parent: ET.Element, timeline: Timeline) -> None:
 
 
 def _draw_flags(parent: ET.Element, timeline: Timeline, scale: Scale, bottom: float) -> None:
-    for flag, place in zip(timeline.flags, _places(timeline), strict=True):
+    flags = tuple(zip(timeline.flags, _places(timeline), strict=True))
+    for flag, place in flags:
         x = scale.x(flag.at_s)
-        held = add(parent, "g", f"tl-flag s-{flag.style}")
-        hover(held, f"{flag.label} at {flag.at_s:.3f} s")
         top = place.row * FLAG_ROW_PX + 2 if place else _top(timeline)
-        add(held, "path", d=f"M{number(x)} {number(top)}V{number(bottom)}")
+        stroke = add(parent, "path", f"tl-flag s-{flag.style}", d=f"M{number(x)} {number(top)}V{number(bottom)}")
+        hover(stroke, f"{flag.label} at {flag.at_s:.3f} s")
+    # Labels last: each covers the lines that pass behind it.
+    for flag, place in flags:
         if place:
-            add(held, "text", "", flag.label, x=place.x_px, y=place.row * FLAG_ROW_PX + 11)
+            y = place.row * FLAG_ROW_PX + 11
+            add(parent, "text", f"tl-sign s-{flag.style}", flag.label, x=place.x_px, y=y)
 
 
 def _draw_axis(parent: ET.Element, scale: Scale, marks: tuple[float, ...], y: float) -> None:
@@ -138,4 +151,4 @@ def _draw_axis(parent: ET.Element, scale: Scale, marks: tuple[float, ...], y: fl
         last = at_s == marks[-1]
         end = x > scale.width_px - text_width_px(tick_label(at_s), TEXT_PX)
         label = tick_label(at_s) + (" s" if last else "")
-        add(parent, "text", "tl-note" + (" tl-end" if end else "" if at_s == 0 else " tl-mid"), label, x=x, y=y + 16)
+        add(parent, "text", "tl-note" + (" tl-end" if end else " tl-mid"), label, x=x, y=y + 16)

@@ -21,6 +21,7 @@ from harness.history import (
     StreamState,
     Verdict,
 )
+from harness.history.records import VerdictOutcome
 from reports.case import CaseResult
 
 HOSTILE = "</title><script>alert(1)</script>&\"'\x1b[31m\u202e\x00\ud800"
@@ -116,8 +117,7 @@ class Story:
 
     def traffic(self) -> "Story":
         at_s = 2.5
-        while at_s < self.end_s:
-            at_s += self._random.expovariate(self._writes_per_s)
+        while (at_s := at_s + self._random.expovariate(self._writes_per_s)) < self.end_s:
             device, deployment = self._random.randrange(self.devices), self._random.randrange(20)
             unlucky = self.kill_s + 6 < at_s < self.kill_s + 6.6
             self.records.append(
@@ -167,7 +167,7 @@ class Story:
             at_s = 1.6 + index * 0.0009
             self.records.append(_desired(at_s, index))
         for index in range(60):
-            self.records.append(_patch(2.5 + index * 0.2, index, 409 if index % 17 == 5 else 200))  # noqa: PLR2004 - a few conflicts
+            self.records.append(_patch(2.5 + index * 0.2, index, 409 if index % 17 == 5 else 200))
         for index in range(after_restart):
             self.records.append(_desired(self.up_s + 0.9 + index * 0.004, index, delete=True))
         return self
@@ -237,31 +237,29 @@ def story(*, failing: bool = False, devices: int = 200, end_s: float = 30.0, wri
     return told.history(
         meta(defect=defect),
         (
+            ("converged-in-time", "Converged 2.31 s after the SIGKILL; 30 s are allowed", True),
             (
                 "no-write-in-unchanged-world",
                 "37 desired-state deletes after the restart; 0 are allowed" if failing else "0 writes, 0 patches",
                 not failing,
             ),
-            ("converged-in-time", "Converged 2.31 s after the SIGKILL; 30 s are allowed", True),
             ("load-was-on", "31 acknowledgements in the 100 ms before the SIGKILL, 28 in the 100 ms after", True),
             ("no-device-lost", "200 of 200 devices are counted", True),
         ),
     )
 
 
-def case(history: History, **over: object) -> CaseResult:
-    """A case around a history; `over` replaces fields."""
-    fields: dict[str, object] = {
-        "id": "cold-restart-full-kv[200-devices]",
-        "title": "Cold restart with full buckets",
-        "outcome": "pass",
-        "headline": "Recovered in 2.31 s after SIGKILL under 312 writes/s",
-        "facts": (("devices", "200"), ("deployments", "20"), ("writes", "312/s"), ("time to converge", "2.31 s")),
-        "history": history,
-        "artefacts": {"history": "c1/history.jsonl", "operator log": "c1/operator.log"},
-        "rerun": "fleetproof run cold-restart-full-kv",
-        "scenario": "cold-restart-full-kv",
-        "case": "200-devices",
-        "seconds": 31.4,
-    }
-    return CaseResult(**(fields | over))  # type: ignore[arg-type] - a test's shorthand; a wrong field fails at once
+def case(history: History, outcome: VerdictOutcome = "pass") -> CaseResult:
+    return CaseResult(
+        id="cold-restart-full-kv[200-devices]",
+        title="Cold restart with full buckets",
+        outcome=outcome,
+        headline="Recovered in 2.31 s after SIGKILL under 312 writes/s",
+        facts=(("devices", "200"), ("deployments", "20"), ("writes", "312/s"), ("time to converge", "2.31 s")),
+        history=history,
+        artefacts={"history": "c1/history.jsonl", "operator log": "c1/operator.log"},
+        rerun="fleetproof run cold-restart-full-kv",
+        scenario="cold-restart-full-kv",
+        case="200-devices",
+        seconds=31.4,
+    )

@@ -1,0 +1,44 @@
+# `make demo` and `make test` do all their own set-up. Python 3.11 and make are all they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup toolchain demo test check clean lock
+
+help:  ## show this list
+	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@echo "setting up $(VENV): pinned packages, checked by hash"
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "fleetproof needs Python 3.11 or newer: set PYTHON")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/.installed  ## the virtual environment
+
+toolchain: setup  ## the real servers: found, or built once (about five minutes)
+	@$(BIN)/fleetproof toolchain
+
+demo: setup  ## kill a real operator under load and prove its recovery
+	@$(BIN)/fleetproof demo
+
+test: toolchain  ## everything; REQUIRE=all turns skips into failures
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(REQUIRE),--require=$(REQUIRE)) $(ARGS)
+
+check: setup  ## linter, formatter, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup  ## pin the newest packages that pyproject.toml allows (needs uv)
+	uv pip compile pyproject.toml --extra harness --extra dev --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --universal -o requirements/dev.txt
+
+clean:  ## remove what make and runs left in this folder
+	rm -rf $(VENV) .fleetproof .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

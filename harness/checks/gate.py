@@ -1,0 +1,18 @@
+"""Checks that a step the scenario was to reach was reached."""
+
+from harness.checks.judge import Check, Finding, inconclusive, passed
+from harness.history import Gate, History
+
+
+def step_reached(rule: str, ordinal: int) -> Check:
+    """`step-reached`: the `ordinal`-th request of a rule was held at the HTTP fault point and never passed it."""
+    name = "step-reached"
+
+    def check(history: History) -> Finding:
+        events = list(history.numbered(Gate, lambda g: g.rule == rule and g.ordinal == ordinal))
+        lines = [line for line, _ in events]
+        if [gate.event for _, gate in events] != ["held", "dropped"]:
+            return inconclusive(name, f"request {ordinal} of {rule} was not held and dropped", lines)
+        return passed(name, f"request {ordinal} of {rule} was held, and dropped after the kill", lines)
+
+    return check

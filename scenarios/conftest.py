@@ -1,0 +1,189 @@
+"""What the scenario layer adds to the harness's plugin: cases, defects, result files and the run's report.
+
+A test marked with `cases` runs once per case on the sound product. Each defect of its shape adds one run, on the case
+that the defect names, which passes only if the named check turned red on an operator that had come up and converged.
+With `--defect NAME` there is only that run, and it is as red as the check left it.
+"""
+
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.checks.judge import Judgement
+from harness.env import Environment
+from harness.errors import HarnessError
+from harness.history import Recovery
+from harness.run_stash import run_folder_of
+from reports.allure import attach_case
+from reports.html import write_report
+from reports.results import CaseRecord, load_run, write_result
+from scenarios.cases import MARKER, NotPassed
+from scenarios.catalogue import shape
+from scenarios.defects import DEFECTS, defects_of
+from scenarios.defects.defect import Defect
+from scenarios.summary import summarise
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One run of a test: which case, on which product. `expect_red` turns the verdict around."""
+
+    shape: str
+    case_id: str
+    case: object
+    defect: Defect | None = None
+    expect_red: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.case_id if self.defect is None else f"{self.case_id}-with-{self.defect.name}"
+
+    @property
+    def rerun(self) -> str:
+        defect = f" --defect {self.defect.name}" if self.defect else f" --case {self.case_id}"
+        return f"fleetproof run {self.shape}{defect}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fleetproof")
+    group.addoption("--shape", action="append", default=[], help="run only scenarios of this shape (repeatable)")
+    group.addoption("--case", action="append", default=[], help="run only cases of this id (repeatable)")
+    group.addoption("--defect", choices=sorted(DEFECTS), help="run only what this defect must turn red, and let it")
+    group.addoption("--sound-only", action="store_true", help="leave out the runs on defective products")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{MARKER}(shape, rows): the shape of a scenario test, and its cases")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    if marker is not None:
+        variants = list(_variants(metafunc.config, *marker.args))
+        metafunc.parametrize("variant", variants, ids=[variant.id for variant in variants])
+
+
+def _variants(config: pytest.Config, shape_id: str, rows: dict[str, object]) -> Generator[Variant]:
+    shapes, chosen_cases = config.getoption("--shape"), config.getoption("--case")
+    chosen = config.getoption("--defect")
+    if shapes and shape_id not in shapes:
+        return
+    if chosen is None:
+        for case_id, case in rows.items():
+            if not chosen_cases or case_id in chosen_cases:
+                yield Variant(shape_id, case_id, case)
+    if chosen is None and (config.getoption("--sound-only") or chosen_cases):
+        return
+    for defect in defects_of(shape_id):
+        if defect.case in rows and chosen in (None, defect.name):
+            yield Variant(shape_id, defect.case, rows[defect.case], defect, expect_red=chosen is None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A scenario test without a variant was not chosen: deselected, not skipped."""
+    unchosen = [item for item in items if item.get_closest_marker(MARKER) and _variant(item) is None]
+    if unchosen:
+        config.hook.pytest_deselected(items=unchosen)
+        items[:] = [item for item in items if item not in unchosen]
+
+
+def _variant(item: pytest.Item) -> Variant | None:
+    callspec = getattr(item, "callspec", None)
+    variant = callspec.params.get("variant") if callspec is not None else None
+    return variant if isinstance(variant, Variant) else None
+
+
+@pytest.fixture
+def case(variant: Variant) -> object:
+    return variant.case
+
+
+@pytest.fixture
+def scenario_name(variant: Variant) -> tuple[str, str, str | None]:
+    """Shape, case and defect, for the history's first line."""
+    return variant.shape, variant.case_id, variant.defect.name if variant.defect else None
+
+
+@pytest.fixture
+def operator_command(variant: Variant, operator_command: Sequence[str]) -> Sequence[str]:
+    """The product as it is, or with the variant's defect patched in from outside."""
+    if variant.defect is None:
+        return operator_command
+    return (sys.executable, "-m", "scenarios.defects", variant.defect.name, "operator")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Write the case's result down, and turn the verdict of a defective product around."""
+    variant = _variant(pyfuncitem)
+    if variant is None:
+        return (yield)
+    env = pyfuncitem.funcargs["env"]
+    if not isinstance(env, Environment):
+        raise TypeError("a scenario test takes the `env` fixture")
+    outcome: object = None
+    ended_by: BaseException | None = None
+    try:
+        outcome = yield
+    except (AssertionError, HarnessError, ExceptionGroup) as e:
+        ended_by = e
+    judgement = ended_by.judgement if isinstance(ended_by, NotPassed) else env.judgement
+    trouble = None if ended_by is None or isinstance(ended_by, NotPassed) else f"{type(ended_by).__name__}: {ended_by}"
+    _write_down(pyfuncitem.config, variant, env, judgement, trouble)
+    if variant.defect is not None and variant.expect_red:
+        _require_caught(variant.defect, env, judgement, ended_by)
+        return outcome
+    if ended_by is not None:
+        raise ended_by
+    return outcome
+
+
+def _write_down(
+    config: pytest.Config, variant: Variant, env: Environment, judgement: Judgement, trouble: str | None
+) -> None:
+    history = env.recorder.history()
+    summary = summarise(history, judgement, trouble=trouble)
+    record = CaseRecord(
+        id=f"{variant.shape}[{variant.id}]",
+        title=f"{shape(variant.shape).title}: {variant.case_id}",
+        scenario=variant.shape,
+        case=variant.case_id,
+        defect=variant.defect.name if variant.defect else None,
+        outcome=summary.outcome,
+        headline=summary.headline,
+        facts=summary.facts,
+        seconds=env.recorder.now_s,
+        artefacts={path.stem: path.name for path in sorted(env.folder.glob("*.log"))},
+        rerun=variant.rerun,
+    )
+    write_result(env.folder, record)
+    attach_case(record.result(history, env.folder.name), run_folder_of(config))
+
+
+def _require_caught(defect: Defect, env: Environment, judgement: Judgement, ended_by: BaseException | None) -> None:
+    """The named check is red, on an operator that had come up: a crash on start is no catch."""
+    if not any(recovery.phase == "Converged" for recovery in env.recorder.history().of(Recovery)):
+        raise AssertionError(f"the operator with {defect.name} never converged: nothing was caught") from ended_by
+    red = [finding.check for finding in judgement.of("fail")]
+    if defect.check not in red:
+        raise AssertionError(f"{defect.name} was not caught by {defect.check}; red were: {red or 'none'}") from ended_by
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        return
+    folder = run_folder_of(session.config)
+    results = load_run(folder) if folder.is_dir() else []
+    if results:
+        write_report(folder / REPORT, results)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    report: Path = run_folder_of(config) / REPORT
+    if report.exists():
+        terminalreporter.write_line(f"report: {report}")

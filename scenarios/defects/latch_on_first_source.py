@@ -1,0 +1,24 @@
+"""Converged as soon as one source has replayed, instead of all."""
+
+from fleet.operator.recovery import Recovery
+from scenarios.defects.defect import Defect
+
+
+def _patch() -> None:
+    def settle(self: Recovery) -> None:
+        converged = any(source.current for source in self.sources.values())
+        self.converged_count += converged and not self._converged
+        self._converged = converged
+
+    Recovery._settle = settle  # type: ignore[method-assign] # the point of a defect
+
+
+LATCH_ON_FIRST_SOURCE = Defect(
+    name="latch-on-first-source",
+    shape="cold-restart-full-kv",
+    case="8x4-sigkill",
+    check="zero-status-patches",
+    story="The readiness latch was set by the first watcher that finished, since in the test cluster they all finished "
+    "at once. On a real one each restart wrote zeros into every status, and then the truth again.",
+    patch=_patch,
+)
