@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from harness.errors import HarnessError
 from scenarios.catalogue import SHAPES, Shape, shape
-from scenarios.console import verdict_word
+from scenarios.console import make_console, verdict_word
 from scenarios.defects import DEFECTS, defects_of
 
 EXIT_FAILED = 1
@@ -41,7 +40,7 @@ def doctor(*, as_json: bool) -> None:
     """
     from harness.capability import CAPABILITIES, Available, probe_all  # noqa: PLC0415 - probing loads much
 
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     with console.status("trying what this machine can do"):
         results = probe_all()
     if as_json:
@@ -87,7 +86,7 @@ def list_shapes(*, as_json: bool) -> None:
         table.add_column(heading)
     for s in SHAPES:
         table.add_row(str(s.number), s.id, s.expected, "\n".join(d.name for d in defects_of(s.id)))
-    Console().print(table)
+    make_console(stderr=False).print(table)
 
 
 @main.command()
@@ -120,7 +119,7 @@ def run(
     selection = Selection([s.id for s in _chosen(shapes)], cases, defect, workers, runs)
     if defect is not None and DEFECTS[defect].shape not in selection.shapes:
         _fail(f"{defect} is a defect of {DEFECTS[defect].shape}, which was not chosen")
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     try:
         done = execute(selection, console)
     except HarnessError as e:
@@ -149,7 +148,7 @@ def demo(*, as_json: bool, runs: Path | None) -> None:
     """
     from scenarios.demo import demonstrate  # noqa: PLC0415 - the harness loads only here
 
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     try:
         result = demonstrate(runs, console)
     except HarnessError as e:
@@ -165,9 +164,9 @@ def demo(*, as_json: bool, runs: Path | None) -> None:
     else:
         for finding in findings:
             word = verdict_word(finding.outcome, width=12)
-            console.print(f"  {word} {finding.check}: {finding.reason}", highlight=False)
-        console.print(f"\n{verdict_word(result.summary.outcome)} {result.summary.headline}", highlight=False)
-        console.print(f"report: {result.report}", soft_wrap=True, highlight=False)
+            console.print(f"  {word} {finding.check}: {finding.reason}")
+        console.print(f"\n{verdict_word(result.summary.outcome)} {result.summary.headline}")
+        console.print(f"report: {result.report}")
     codes = {"pass": 0, "fail": EXIT_FAILED}
     sys.exit(codes.get(result.summary.outcome, EXIT_UNDECIDED))
 

@@ -62,7 +62,7 @@ def demonstrate(runs: Path | None, console: Console) -> DemoResult:
     began = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", highlight=False)
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
 
     say("looking for the real servers (built from pinned sources the first time: about five minutes)")
     binaries = Toolchain().ensure_all(NEEDED)

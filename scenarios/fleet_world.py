@@ -13,7 +13,7 @@ from harness.wait import wait_for
 GROUPS = 4
 CONVERGE_S = 30.0
 QUIET_S = 2.5
-SETTLE_S = 30.0
+SETTLE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

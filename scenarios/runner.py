@@ -111,21 +111,21 @@ class Done:
                 self._print_case(case, console)
         if self.trouble:
             console.print(f"[magenta]trouble[/] {escape(self.trouble)}")
-        console.print(f"report: {self.report}", soft_wrap=True)
+        console.print(f"report: {self.report}")
 
     def _print_case(self, case: CaseResult, console: Console) -> None:
-        console.print(f"\n{verdict_word(case.outcome)} {escape(case.id)}", highlight=False)
+        console.print(f"\n{verdict_word(case.outcome)} {escape(case.id)}")
         history = self.folder / case.artefacts["history"] if self.folder and "history" in case.artefacts else None
         for verdict in case.history.of(Verdict):
             if verdict.outcome == "pass":
                 continue
             word = verdict_word(verdict.outcome)
-            console.print(f"  {word} {verdict.check}: {escape(verdict.reason)}", highlight=False)
+            console.print(f"  {word} {verdict.check}: {escape(verdict.reason)}")
             if verdict.evidence and history:
                 lines = ", ".join(map(str, verdict.evidence))
-                console.print(f"    see {history} line {lines}", soft_wrap=True, highlight=False)
+                console.print(f"    see {history} line {lines}")
         if not case.history.of(Verdict):
-            console.print(f"  {escape(case.headline)}", highlight=False)
+            console.print(f"  {escape(case.headline)}")
 
 
 class _Teller:
@@ -156,7 +156,7 @@ class _Teller:
             word = "[green]ok[/]    " if report.passed else "[bold red]not ok[/]"
             name = escape(report.nodeid.rpartition("::")[2])
             line = f"{word} {self._count}/{self._total} {name} ({report.duration:.1f} s)"
-            self._console.print(line, highlight=False)
+            self._console.print(line)
         elif report.failed:
             self._trouble(f"{report.nodeid}: {report.when}: {_last_line(str(report.longrepr))}")
 

@@ -1,12 +1,14 @@
 """A history in one line and a handful of facts, for people. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checks.judge import Judgement
 from harness.checks.window import is_status_patch
 from harness.history import Fault, History, KvEntry, Op, Recovery, Request, Resource
 from harness.history.records import VerdictOutcome
+
+# Fewer than this is no load worth naming in a headline.
+_LOAD_PER_S_MIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,28 @@ def _headline(history: History, judgement: Judgement, outcome: VerdictOutcome, t
     bad = judgement.of(outcome)
     if outcome == "pass":
         took_s = recovered_after_s(history)
-        faults = _names(sorted({f.name for f in history.of(Fault)}))
+        held = f"all {len(judgement.findings)} checks held"
         if took_s is None:
-            return f"All {len(judgement.findings)} checks held"
-        return f"Converged {took_s:.2f} s after {faults}; all {len(judgement.findings)} checks held"
+            return held.capitalize()
+        rate_per_s = _rate_around_fault(history)
+        load = f" under {rate_per_s:.0f} writes/s" if rate_per_s >= _LOAD_PER_S_MIN else ""
+        return f"Recovered {took_s:.2f} s after {_faults(history)}{load}; {held}"
     if bad:
         return f"{bad[0].check}: {bad[0].reason}"
     return trouble or "nothing was judged"
 
 
-def _names(names: Sequence[str]) -> str:
-    return " and ".join(names) if names else "the start"
+def _faults(history: History) -> str:
+    names = sorted({f.name for f in history.of(Fault)})
+    return " and ".join(name.upper() if name.startswith("sig") else name for name in names)
+
+
+def _rate_around_fault(history: History) -> float:
+    """Device writes acknowledged per second, from one second before the last fault to one after."""
+    applied = [f.at_s for f in history.of(Fault) if f.event == "applied"]
+    if not applied:
+        return 0.0
+    return sum(op.outcome == "ok" and abs(op.at_s - applied[-1]) <= 1.0 for op in history.of(Op)) / 2.0
 
 
 def _facts(history: History) -> tuple[tuple[str, str], ...]:

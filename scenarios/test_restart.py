@@ -18,6 +18,7 @@ from harness.checks.writes import (
 from harness.env import Environment
 from harness.faults.fault import mend, strike
 from harness.faults.kill import Kill
+from harness.faults.latency import Latency
 from harness.services.gate import Rule
 from scenarios.cases import cases, require_pass, still_judged
 from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled, wait_status_true
@@ -33,6 +34,7 @@ class Restart:
     size: Size
     by: signal.Signals = signal.SIGKILL
     restarts: int = 1
+    broker_latency_ms: int = 0
 
 
 @cases(
@@ -41,6 +43,8 @@ class Restart:
         "8x4-sigkill": Restart(Size(8, 4)),
         "8x4-sigterm": Restart(Size(8, 4), by=signal.SIGTERM),
         "8x4-twice": Restart(Size(8, 4), restarts=2),
+        # The Kubernetes sources are current long before the buckets are.
+        "8x4-slow-broker": Restart(Size(8, 4), broker_latency_ms=200),
         "12x8-dotted": Restart(Size(12, 8, dotted=True)),
         "100x12-sigkill": Restart(Size(100, 12)),
     },
@@ -57,6 +61,9 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
     edited = case.size.deployment_names[0]
 
     await env.mark("restart")
+    slow = Latency(env.links.operator_nats, case.broker_latency_ms) if case.broker_latency_ms else None
+    if slow is not None:
+        await strike(slow, env.recorder)
     for number in range(case.restarts):
         env.step("action", f"{case.by.name} to the operator, start it again ({number + 1} of {case.restarts})")
         kill = Kill(operator, env.start_operator, case.by)
@@ -67,6 +74,8 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
         operator = kill.successor
         with still_judged():
             await operator.wait_converged(CONVERGE_S)
+    if slow is not None:
+        await mend(slow, env.recorder)
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     await env.mark("settled")
 

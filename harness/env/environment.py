@@ -128,6 +128,8 @@ class Environment:
 
     async def close(self) -> None:
         """End all of it, in the reverse order, whatever fails on the way. Idempotent."""
+        # How we clean up is not part of what happened.
+        self.recorder.close()
         await self._stack.aclose()
 
     async def start_operator(self, extra: Mapping[str, str] | None = None) -> OperatorProcess:

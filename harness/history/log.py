@@ -36,11 +36,12 @@ class History:
         try:
             if path.stat().st_size > SIZE_BYTES_MAX:
                 raise HistoryError(f"{path}: larger than {SIZE_BYTES_MAX} bytes, which no run writes")
-            lines = path.read_bytes().splitlines()
+            data = path.read_bytes()
         except OSError as e:
             raise HistoryError(f"{path}: cannot be read: {e.strerror}") from e
         records: list[Record] = []
-        for number, line in enumerate(lines, start=1):
+        # A harness that was killed may have left a last line without its end: that one was never recorded.
+        for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
             try:
                 records.append(_decoder.decode(line))
             except (msgspec.MsgspecError, ValueError) as e:

@@ -15,31 +15,24 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import aiohttp
 import trustme
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 from yarl import URL
 
 from harness import history
 from harness.errors import ServiceError, WaitTimeout
 from harness.history import Recorder
 from harness.services.ports import HOST, PortLease, lease
+from harness.services.proxying import end_to_end, hang_up, read_whole
 
-HELD_BODY_BYTES_MAX = 3 * 1024 * 1024
-"""The API server's own limit of a request."""
 CONNECT_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 1.0
 _BACKLOG = 256
-
-# Of one connection, not of the request (RFC 9110, 7.6.1); what Connection names is dropped too.
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host"}
-)
 
 Decision = Literal["released", "dropped"]
 
@@ -234,7 +227,7 @@ class Gate:
             return await self._hold(request, held)
         except aiohttp.ClientError:
             # The API server hung up or was not there; without us the client would see just that.
-            return _hang_up(request)
+            return hang_up(request)
         finally:
             if transport is not None:
                 self._transports.discard(transport)
@@ -249,7 +242,7 @@ class Gate:
         return due
 
     async def _hold(self, request: web.BaseRequest, held: Held) -> web.StreamResponse:
-        body = await _read_whole(request)
+        body = await read_whole(request)
         held._arrive(request.method, request.raw_path)  # noqa: SLF001 - the two classes are one mechanism
         try:
             decision = await asyncio.shield(held._decision)  # noqa: SLF001 - as above
@@ -260,7 +253,7 @@ class Gate:
             orphan.add_done_callback(self._orphans.discard)
             raise
         if decision == "dropped":
-            return _hang_up(request)
+            return hang_up(request)
         return await self._forward(request, body)
 
     async def _forward_orphan(self, request: web.BaseRequest, body: bytes, held: Held) -> None:
@@ -272,7 +265,7 @@ class Gate:
     async def _forward(self, request: web.BaseRequest, body: AsyncIterator[bytes] | bytes | None) -> web.StreamResponse:
         async with self._upstream_request(request, body) as answer:
             response = web.StreamResponse(
-                status=answer.status, reason=answer.reason, headers=_end_to_end(answer.headers)
+                status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers)
             )
             if answer.content_length is None:
                 response.enable_chunked_encoding()
@@ -282,7 +275,7 @@ class Gate:
                     await response.write(chunk)
             except aiohttp.ClientError:
                 # Cut in the middle: the client must not take it for the end.
-                return _hang_up(request, response)
+                return hang_up(request, response)
             await response.write_eof()
             return response
 
@@ -294,33 +287,7 @@ class Gate:
         return self._session.request(
             request.method,
             URL(self._upstream + request.raw_path, encoded=True),
-            headers=_end_to_end(request.headers),
+            headers=end_to_end(request.headers),
             data=body,
             allow_redirects=False,
         )
-
-
-def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    named = {name.strip().lower() for name in headers.get(hdrs.CONNECTION, "").split(",")}
-    kept: CIMultiDict[str] = CIMultiDict()
-    for name, value in headers.items():
-        if name.lower() not in _HOP_BY_HOP | named:
-            kept.add(name, value)
-    return kept
-
-
-def _hang_up(request: web.BaseRequest, response: web.StreamResponse | None = None) -> web.StreamResponse:
-    """Close the connection without (the rest of) an answer."""
-    if isinstance(request.transport, asyncio.Transport):
-        request.transport.abort()
-    # Never written: its connection is gone.
-    return response or web.Response(status=502)
-
-
-async def _read_whole(request: web.BaseRequest) -> bytes:
-    body = b""
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > HELD_BODY_BYTES_MAX:
-            raise web.HTTPRequestEntityTooLarge(HELD_BODY_BYTES_MAX, len(body))
-    return body

@@ -14,10 +14,19 @@ import msgspec
 
 from harness.errors import ServiceError
 from harness.history.records import Json
-from harness.services.kube_config import GROUP
+from harness.services.kube_answers import (
+    KubeApiError,
+    KubeUnreachable,
+    items_of,
+    lines_of,
+    mapping,
+    raise_for_status,
+    resource_path,
+)
 from harness.wait import wait_for
 
-VERSION = "v1alpha1"
+__all__ = ["KubeAdmin", "KubeApiError", "KubeUnreachable", "resource_path"]
+
 OUR_RESOURCES = ("deployments", "devices")
 CALL_WITHIN_S = 30.0
 SERVED_WITHIN_S = 20.0
@@ -31,20 +40,6 @@ _NOT_FOUND = 404
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-_TEXT_CHARS_MAX = 400
-
-
-class KubeApiError(ServiceError):
-    """The API server refused a request: it had no effect. `status` is HTTP's, `reason` Kubernetes' word for it."""
-
-    def __init__(self, request: str, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{request}: {status} {reason}: {message[:_TEXT_CHARS_MAX]}")
-        self.status = status
-        self.reason = reason
-
-
-class KubeUnreachable(ServiceError):  # noqa: N818 - names a state
-    """No answer: nobody can tell whether the request had an effect."""
 
 
 class KubeAdmin:
@@ -91,18 +86,18 @@ class KubeAdmin:
                 method, self.url + path, params=params, data=data, headers=headers
             ) as answer:
                 content = await answer.read()
-                _raise_for_status(what, answer.status, content)
+                raise_for_status(what, answer.status, content)
         except (aiohttp.ClientError, TimeoutError) as e:
             raise KubeUnreachable(f"{what}: no answer from {self.url}: {str(e) or type(e).__name__}") from e
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError as e:
-            raise ServiceError(f"{what}: the answer is not JSON: {content[:_TEXT_CHARS_MAX]!r}") from e
+            raise ServiceError(f"{what}: the answer is not JSON: {content[:200]!r}") from e
 
     # Our custom resources
 
     async def create(self, resource: str, namespace: str, body: Mapping[str, object]) -> Json:
-        return _mapping(await self.request("POST", resource_path(resource, namespace), body=body))
+        return mapping(await self.request("POST", resource_path(resource, namespace), body=body))
 
     async def create_many(self, resource: str, namespace: str, bodies: Iterable[Mapping[str, object]]) -> list[Json]:
         """Concurrent, bounded; the results are in the order of `bodies`. The first error ends it."""
@@ -121,7 +116,7 @@ class KubeAdmin:
         return [task.result() for task in tasks]
 
     async def get(self, resource: str, namespace: str, name: str) -> Json:
-        return _mapping(await self.request("GET", resource_path(resource, namespace, name)))
+        return mapping(await self.request("GET", resource_path(resource, namespace, name)))
 
     async def find(self, resource: str, namespace: str, name: str) -> Json | None:
         """None if there is no such object."""
@@ -134,8 +129,8 @@ class KubeAdmin:
 
     async def list_objects(self, resource: str, namespace: str) -> tuple[list[Json], str]:
         """The items, and the resourceVersion from which a watch continues."""
-        answer = _mapping(await self.request("GET", resource_path(resource, namespace)))
-        return _items(answer), str(_mapping(answer["metadata"])["resourceVersion"])
+        answer = mapping(await self.request("GET", resource_path(resource, namespace)))
+        return items_of(answer), str(mapping(answer["metadata"])["resourceVersion"])
 
     async def patch(
         self,
@@ -148,7 +143,7 @@ class KubeAdmin:
     ) -> Json:
         """A JSON merge patch."""
         path = resource_path(resource, namespace, name, subresource)
-        return _mapping(await self.request("PATCH", path, body=patch, content_type=MERGE_PATCH))
+        return mapping(await self.request("PATCH", path, body=patch, content_type=MERGE_PATCH))
 
     async def delete(self, resource: str, namespace: str, name: str) -> None:
         """An object with finalizers stays until they are gone."""
@@ -172,11 +167,11 @@ class KubeAdmin:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CALL_WITHIN_S),
             ) as answer:
                 if not answer.ok:
-                    _raise_for_status(what, answer.status, await answer.read())
-                async with aclosing(_lines(answer.content)) as lines:
+                    raise_for_status(what, answer.status, await answer.read())
+                async with aclosing(lines_of(answer.content)) as lines:
                     async for line in lines:
-                        event = _mapping(msgspec.json.decode(line))
-                        item = _mapping(event["object"])
+                        event = mapping(msgspec.json.decode(line))
+                        item = mapping(event["object"])
                         if event["type"] == "ERROR":
                             code = item.get("code")
                             raise KubeApiError(
@@ -207,7 +202,7 @@ class KubeAdmin:
                     continue
                 raise
             for item in items:
-                metadata = _mapping(item["metadata"])
+                metadata = mapping(item["metadata"])
                 if metadata.get("finalizers"):
                     await self.patch(resource, name, str(metadata["name"]), {"metadata": {"finalizers": None}})
             await self.request("DELETE", resource_path(resource, name))
@@ -229,7 +224,7 @@ class KubeAdmin:
             except KubeApiError as e:
                 if e.status != _CONFLICT:
                     raise
-                name = str(_mapping(crd["metadata"])["name"])
+                name = str(mapping(crd["metadata"])["name"])
                 patch = {"spec": crd["spec"]}
                 await self.request("PATCH", f"{_CRDS}/{name}", body=patch, content_type=MERGE_PATCH)
         for crd in crds:
@@ -267,14 +262,14 @@ class KubeAdmin:
             await self._wait_allowed(user, found_in, granted[0])
 
     async def _wait_served(self, crd: Mapping[str, object]) -> None:
-        spec = _mapping(crd["spec"])
-        names = _mapping(spec["names"])
+        spec = mapping(crd["spec"])
+        names = mapping(spec["names"])
         versions = spec["versions"]
-        version = _mapping(versions[0])["name"] if isinstance(versions, list) else VERSION
-        crd_name = str(_mapping(crd["metadata"])["name"])
+        version = mapping(versions[0])["name"] if isinstance(versions, list) else ""
+        crd_name = str(mapping(crd["metadata"])["name"])
 
         async def established() -> bool | None:
-            status = _mapping(_mapping(await self.request("GET", f"{_CRDS}/{crd_name}")).get("status") or {})
+            status = mapping(mapping(await self.request("GET", f"{_CRDS}/{crd_name}")).get("status") or {})
             conditions = status.get("conditions")
             states = {c["type"]: c["status"] for c in conditions} if isinstance(conditions, list) else {}
             if states.get("Established") != "True":
@@ -302,7 +297,7 @@ class KubeAdmin:
         review = {"spec": {"user": user, "resourceAttributes": {k: v for k, v in attributes.items() if v}}}
 
         async def allowed() -> bool | None:
-            status = _mapping(_mapping(await self.request("POST", _REVIEWS, body=review))["status"])
+            status = mapping(mapping(await self.request("POST", _REVIEWS, body=review))["status"])
             return True if status["allowed"] is True else None
 
         await wait_for(f"the rights of {user} in {namespace or 'the cluster'}", allowed, deadline_s=SERVED_WITHIN_S)
@@ -310,41 +305,3 @@ class KubeAdmin:
 
 _GRANTED_FOR = "fleetproof.dev/granted-for"
 _RBAC_GROUP = "rbac.authorization.k8s.io"
-
-
-def resource_path(resource: str, namespace: str, name: str | None = None, subresource: str | None = None) -> str:
-    """The URL path of our custom resources."""
-    parts = [f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{resource}", name, subresource]
-    return "/".join(part for part in parts if part)
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Complete lines of any length."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *complete, rest = (rest + chunk).split(b"\n")
-        for line in complete:
-            yield line
-
-
-def _raise_for_status(what: str, status: int, content: bytes) -> None:
-    if status < 400:  # noqa: PLR2004 - HTTP's first error
-        return
-    try:
-        answer = msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        answer = {}
-    known = answer if isinstance(answer, dict) else {}
-    text = content.decode(errors="replace")
-    raise KubeApiError(what, status, str(known.get("reason", "")), str(known.get("message", text)))
-
-
-def _mapping(value: object) -> Json:
-    if not isinstance(value, dict):
-        raise ServiceError(f"the API server answered {type(value).__name__} where an object was due")
-    return value
-
-
-def _items(answer: Json) -> list[Json]:
-    items = answer.get("items")
-    return [_mapping(item) for item in items] if isinstance(items, list) else []

@@ -1,5 +1,6 @@
 """Lanes to SVG elements. ElementTree does the escaping: text enters as text or as an attribute, never as markup."""
 
+import math
 from xml.etree import ElementTree as ET
 
 from reports.html.labels import fitted, text_width_px
@@ -126,7 +127,8 @@ def _draw_tick(group: ET.Element, tick: Tick, scale: Scale) -> None:
 
 def _draw_bars(group: ET.Element, lane: BarLane, scale: Scale) -> None:
     tall = BAR_LANE_PX - 4
-    up_max, down_max = max(lane.up), max(lane.down)
+    # Heights are square roots: a burst of thousands must not flatten the steady hundreds beside it.
+    up_max, down_max = math.sqrt(max(lane.up)), math.sqrt(max(lane.down))
     # One unit is as tall below the line as above it; a side that has anything at all gets room to be seen.
     down_px = 0.0 if not down_max else tall if not up_max else max(8.0, tall * down_max / (up_max + down_max))
     base = round(tall - min(down_px, tall if not up_max else tall - 8.0), 1)
@@ -143,8 +145,8 @@ def _draw_bars(group: ET.Element, lane: BarLane, scale: Scale) -> None:
         told = f"{tick_label(round(start_s, 9))} to {tick_label(round(until_s, 3))} s: {up:,} {lane.up_name}"
         told += f", {down:,} {lane.down_name}" if down else ""
         if up:
-            tall_px = max(up * unit, _BAR_MIN_PX)
+            tall_px = max(math.sqrt(up) * unit, _BAR_MIN_PX)
             hover(add(ups, "rect", x=x, y=base - tall_px, width=width, height=tall_px), told)
         if down:
-            tall_px = max(down * unit, _BAR_MIN_PX)
+            tall_px = max(math.sqrt(down) * unit, _BAR_MIN_PX)
             hover(add(downs, "rect", x=x, y=base, width=width, height=tall_px), told)

@@ -201,7 +201,7 @@ def _legend(drawn: Timeline) -> tuple[tuple[str, str], ...]:
     if any(tick.cross for lane in drawn.lanes if isinstance(lane, SpanLane) for tick in lane.ticks):
         entries.append(("cross", "killed, or a fault not proved"))
     if any(isinstance(lane, BarLane) and any((*lane.up, *lane.down)) for lane in drawn.lanes):
-        entries.append(("ok", "above the line: took effect"))
+        entries.append(("ok", "above the line: took effect (heights are square roots)"))
         entries.append(("delete", "below: delete marker"))
         entries.append(("bad", "below: failed, refused or unknown"))
     return tuple(entries)

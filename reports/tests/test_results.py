@@ -107,7 +107,7 @@ def test_a_broken_history_names_its_line(tmp_path: Path) -> None:
     """The reader is told where to look."""
     folder = leave(tmp_path, "c", story())
     with (folder / "history.jsonl").open("ab") as file:
-        file.write(b'{"type":"op"')
+        file.write(b'{"type":"op"\n')
     (case,) = load_run(tmp_path)
     assert case.outcome == "infra-error"
     assert "history.jsonl:" in case.headline

@@ -16,7 +16,7 @@ def _patch() -> None:
 LATCH_ON_FIRST_SOURCE = Defect(
     name="latch-on-first-source",
     shape="cold-restart-full-kv",
-    case="8x4-sigkill",
+    case="8x4-slow-broker",
     check="zero-status-patches",
     story="The readiness latch was set by the first watcher that finished, since in the test cluster they all finished "
     "at once. On a real one each restart wrote zeros into every status, and then the truth again.",

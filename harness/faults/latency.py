@@ -1,0 +1,56 @@
+"""A slow link: every answer of the broker takes longer on its way to the operator."""
+
+import asyncio
+import time
+
+from harness.errors import ServiceError
+from harness.services.toxiproxy import Proxy
+
+_GREETING_WITHIN_S = 10.0
+# A greeting over an undisturbed loopback link comes much faster than half of any latency worth injecting.
+_HEALED_SHARE_MAX = 0.5
+
+
+class Latency:
+    """Latency on one link, in the direction from the server to its client."""
+
+    name = "latency"
+
+    def __init__(self, link: Proxy, latency_ms: int) -> None:
+        self.target = link.name
+        self._link = link
+        self._latency_ms = latency_ms
+
+    async def apply(self) -> None:
+        await self._link.add_toxic(self.name, "latency", attributes={"latency": self._latency_ms})
+
+    async def prove_active(self) -> str:
+        took_ms = await self._greeting_ms()
+        if took_ms < self._latency_ms:
+            raise ServiceError(f"the server's greeting came after {took_ms:.0f} ms, not {self._latency_ms}")
+        return f"the server's greeting took {took_ms:.0f} ms"
+
+    async def heal(self) -> None:
+        await self._link.remove_toxic(self.name)
+
+    async def prove_healed(self) -> str:
+        took_ms = await self._greeting_ms()
+        if took_ms > self._latency_ms * _HEALED_SHARE_MAX:
+            raise ServiceError(f"the server's greeting still took {took_ms:.0f} ms")
+        return f"the server's greeting took {took_ms:.0f} ms"
+
+    async def _greeting_ms(self) -> float:
+        """How long a new connection waits for the first byte; NATS servers speak first."""
+        host, _, port = self._link.listen.rpartition(":")
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_GREETING_WITHIN_S):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                try:
+                    await reader.readexactly(1)
+                    return (time.monotonic() - began) * 1000
+                finally:
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as e:
+            raise ServiceError(f"{self._link.name}: no greeting through the link: {e}") from e
