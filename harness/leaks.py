@@ -30,7 +30,7 @@ from harness.wait import wait_for
 SETTLE_WITHIN_S: Final = 2.0
 NAMESPACE_PREFIX: Final = "t-"
 _COMMAND_CHARS_MAX: Final = 120
-# Threads of asyncio's own: its pool ends with the loop, and its waiter for a child with the child, which is told itself.
+# Threads of asyncio's own: its pool ends with the loop, its waiter for a child with the child, which is told itself.
 _ASYNCIO_THREADS: Final = ("asyncio_", "asyncio-waitpid-")
 
 Snapshot = Mapping[Hashable, str]

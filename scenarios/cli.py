@@ -1,12 +1,16 @@
 """The `fleetproof` command: composition root of the harness.
 
 Exit codes: 0 all passed, 1 something failed, 2 bad input or a missing part, 3 undecided (inconclusive, infra error),
-130 Ctrl-C.
+130 interrupted (Ctrl-C or SIGTERM). What ends a command before its verdict is one line on stderr.
 """
 
+import contextlib
 import json
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -23,7 +27,42 @@ EXIT_UNDECIDED = 3
 EXIT_INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """What a person can mend or asked for ends the process with one line, not with usage or a traceback."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as e:
+        path = e.ctx.command_path if e.ctx is not None else "fleetproof"
+        _fail(f"{' '.join(e.format_message().split()).removesuffix('.')}; see `{path} --help`")
+    except HarnessError as e:
+        _fail(str(e))
+    except KeyboardInterrupt:
+        click.echo("fleetproof: interrupted; everything that was started is gone", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: whoever handles that one (asyncio, pytest) cleans up."""
+    signal.raise_signal(signal.SIGINT)
+
+
+class _Commands(click.Group):
+    """The commands, and the one place that says how they end when they do not come to their verdict."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        signal.signal(signal.SIGTERM, _interrupt)
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fleetproof", prog_name="fleetproof")
 def main() -> None:
     """Prove that a device fleet recovers."""
@@ -59,7 +98,7 @@ def doctor(*, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("", "what", "found", "used for"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for c in CAPABILITIES:
         result = results[c.name]
         there = isinstance(result, Available)
@@ -71,7 +110,12 @@ def doctor(*, as_json: bool) -> None:
 @main.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def list_shapes(*, as_json: bool) -> None:
-    """List the recovery shapes, their cases' home and their defects."""
+    """List the recovery shapes, what must hold, and the defects that each catches.
+
+    \b
+    Example:
+      fleetproof list --json
+    """
     if as_json:
         rows = [
             {"number": s.number, "id": s.id, "title": s.title, "risk": s.risk}
@@ -120,10 +164,7 @@ def run(
     if defect is not None and DEFECTS[defect].shape not in selection.shapes:
         _fail(f"{defect} is a defect of {DEFECTS[defect].shape}, which was not chosen")
     console = make_console(stderr=as_json)
-    try:
-        done = execute(selection, console)
-    except HarnessError as e:
-        _fail(str(e))
+    done = execute(selection, console)
     if not done.cases:
         _fail("no case was run: " + (done.trouble or "nothing matches; `fleetproof list` shows what there is"))
     if as_json:
@@ -149,13 +190,7 @@ def demo(*, as_json: bool, runs: Path | None) -> None:
     from scenarios.demo import demonstrate  # noqa: PLC0415 - the harness loads only here
 
     console = make_console(stderr=as_json)
-    try:
-        result = demonstrate(runs, console)
-    except HarnessError as e:
-        _fail(str(e))
-    except KeyboardInterrupt:
-        click.echo("fleetproof: interrupted; everything that was started is gone", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    result = demonstrate(runs, console)
     findings = result.judgement.findings
     if as_json:
         rows = [{"check": f.check, "outcome": f.outcome, "reason": f.reason} for f in findings]
@@ -183,16 +218,11 @@ def toolchain(*, rebuild: tuple[str, ...]) -> None:
     """
     from harness.toolchain import Toolchain, tool_named  # noqa: PLC0415 - loads only here
 
-    try:
-        provisioner = Toolchain()
-        for name in rebuild:
-            provisioner.rebuild(tool_named(name))
-        for name, path in provisioner.ensure_all().items():
-            click.echo(f"{name}: {path}")
-    except HarnessError as e:
-        _fail(str(e))
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    provisioner = Toolchain()
+    for name in rebuild:
+        provisioner.rebuild(tool_named(name))
+    for name, path in provisioner.ensure_all().items():
+        click.echo(f"{name}: {path}")
 
 
 def _chosen(names: tuple[str, ...]) -> list[Shape]:

@@ -1,5 +1,7 @@
 """Runs chosen shapes with pytest in this process and tells how it goes, one line per case."""
 
+import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 import scenarios
+from harness.artefacts import RUNS_VARIABLE, runs_folder
+from harness.env.foundation import NEEDED
+from harness.errors import HarnessError
 from harness.history import Verdict, worst
 from harness.run_stash import run_folder_of
+from harness.toolchain import Toolchain
 from reports.case import CaseResult
 from reports.results import load_run
 from scenarios.console import verdict_word
@@ -38,14 +44,18 @@ class Selection:
     runs: Path | None
 
     def arguments(self) -> list[str]:
+        folder = Path(scenarios.__file__).parent
         arguments = [
-            str(Path(scenarios.__file__).parent),
+            str(folder),
+            # The unit tests of this package are no scenarios: some of them start this very command.
+            f"--ignore={folder / 'tests'}",
             "-p",
             "harness.plugin",
             "--sound-only",
             "--import-mode=importlib",
         ]
-        arguments += ["-p", "no:terminal", "-p", "no:cacheprovider"]
+        # Without `tmpdir`: no scenario takes one of its folders, and xdist would leave one behind.
+        arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:tmpdir"]
         arguments += [part for option in _INI for part in ("-o", option)]
         arguments += [f"--shape={shape}" for shape in self.shapes]
         arguments += [f"--case={case}" for case in self.cases]
@@ -158,25 +168,48 @@ class _Teller:
             line = f"{word} {self._count}/{self._total} {name} ({report.duration:.1f} s)"
             self._console.print(line)
         elif report.failed:
-            self._trouble(f"{report.nodeid}: {report.when}: {_last_line(str(report.longrepr))}")
+            self._trouble(f"{report.nodeid}: {report.when}: {_reason(report)}")
 
     def _trouble(self, text: str) -> None:
         self._done.trouble = self._done.trouble or text
 
 
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), text)
+def _reason(report: pytest.TestReport) -> str:
+    """The first line of what was raised; pytest's own words have the place in the code instead."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash is not None else report.longrepr)
+    return next((line for line in text.splitlines() if line.strip()), text)
 
 
 def execute(selection: Selection, console: Console) -> Done:
-    """Run it; the cases come back from the result files that the run left."""
+    """Run it; the cases come back from the result files that the run left.
+
+    Raises:
+        HarnessError: a program or the folder for the run can't be had; nothing was started then.
+        KeyboardInterrupt: SIGINT ended it; pytest has cleaned up.
+    """
+    # Before pytest, which would keep the progress of a build of minutes to itself.
+    Toolchain().ensure_all(NEEDED)
+    _check_writable(runs_folder(selection.runs, environ=os.environ, cwd=Path.cwd()))
     done = Done()
     began = time.monotonic()
     with console.status("starting a Kubernetes API, NATS and toxiproxy"):
         code = pytest.main(selection.arguments(), plugins=[_Teller(console, done)])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     done.seconds = time.monotonic() - began
     if done.folder is not None:
         done.cases = load_run(done.folder)
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         done.trouble = done.trouble or f"pytest ended with {pytest.ExitCode(code).name.lower()}"
     return done
+
+
+def _check_writable(runs: Path) -> None:
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=runs).close()
+    except OSError as e:
+        raise HarnessError(
+            f"{runs}: can't be written: {e.strerror}; set {RUNS_VARIABLE} to a folder that you may write"
+        ) from e

@@ -27,9 +27,16 @@ _REFUSED = re.compile("authorization|authentication|expired", re.IGNORECASE)
 
 @contextmanager
 def nats_errors(what: str) -> Iterator[None]:
-    """Map whatever nats-py raises inside to PeerAway, PeerRefused or Conflict; `what` opens the message."""
+    """Map whatever nats-py raises inside to PeerAway, PeerRefused or Conflict; `what` opens the message.
+
+    A request whose answer comes together with a cancellation swallows the cancellation (`asyncio.wait_for` of Python
+    3.11, which nats-py uses), and a loop that was told to end would go on: here it is raised after all.
+    """
     try:
         yield
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
     except NotFoundError as e:
         raise PeerRefused(f"{what}: not found: {_text(e)}") from e
     except APIError as e:

@@ -208,7 +208,7 @@ class KubeClient:
                 if response.status >= 300:  # noqa: PLR2004 - anything but success; the API does not redirect
                     raise _error(what, response.status, await self._body(response))
                 yield response
-        except aiohttp.InvalidURL as e:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as e:
             raise PeerRefused(f"{what}: {_line(self.server)} is not the URL of an API server") from e
         except aiohttp.ClientConnectorCertificateError as e:
             raise PeerRefused(f"{what}: {self.server}: its certificate is not trusted: {_line(str(e))}") from e

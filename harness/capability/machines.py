@@ -11,6 +11,7 @@ from harness.capability.model import Available, Capability, ProbeResult, Reason,
 _DEVICE: Final = Path("/dev/kvm")
 _KVM_DEADLINE_S: Final = 4.0
 """Without KVM, under TCG, the same guest took 0.25 s on 2 cores: hardware that misses this is no help."""
+_EMULATION_DEADLINE_S: Final = 20.0
 _LIBVIRT_DEADLINE_S: Final = 10.0
 
 _TURNS: Final = 100_000_000
@@ -37,17 +38,24 @@ def kvm() -> ProbeResult:
         return Unavailable(Reason.NOT_ON_THIS_PLATFORM, f"the test guest is for x86_64, this is {platform.machine()}")
     if not _DEVICE.exists():
         return Unavailable(Reason.NOT_ON_THIS_PLATFORM, f"there is no {_DEVICE}")
+    return _boot("kvm", _KVM_DEADLINE_S)
+
+
+def emulation() -> ProbeResult:
+    """Boot the same guest under QEMU's emulation, which needs nothing of the machine."""
+    return _boot("tcg", _EMULATION_DEADLINE_S)
+
+
+def _boot(accelerator: str, deadline_s: float) -> ProbeResult:
     # A file in memory: nothing is left on a disk, whatever ends this process.
     sector = os.memfd_create("fleetproof-boot-sector")
     try:
         os.write(sector, _BOOT_SECTOR)
-        ended = run(_qemu("kvm", Path(f"/proc/{os.getpid()}/fd/{sector}")), deadline_s=_KVM_DEADLINE_S)
+        ended = run(_qemu(accelerator, Path(f"/proc/{os.getpid()}/fd/{sector}")), deadline_s=deadline_s)
     except Obstacle as obstacle:
         if obstacle.result.reason is Reason.NO_ANSWER:
-            return Unavailable(
-                Reason.DOES_NOT_WORK,
-                f"a guest did not boot and count to {_TURNS:,} within {_KVM_DEADLINE_S:g} s: KVM runs too slowly here",
-            )
+            slow = f"a guest did not boot and count to {_TURNS:,} within {deadline_s:g} s: {accelerator} is too slow here"
+            return Unavailable(Reason.DOES_NOT_WORK, slow)
         raise
     finally:
         os.close(sector)
@@ -78,6 +86,13 @@ KVM: Final = Capability(
     used_for="device machines at full speed",
     enable="apt-get install qemu-system-x86, and join the group kvm; in a guest, nested virtualisation on its host",
     probe=kvm,
+)
+EMULATION: Final = Capability(
+    name="emulation",
+    title="a guest boots and computes under QEMU's emulation",
+    used_for="device machines where KVM is not there, slower",
+    enable="apt-get install qemu-system-x86",
+    probe=emulation,
 )
 LIBVIRT: Final = Capability(
     name="libvirt",

@@ -4,23 +4,25 @@ from datetime import datetime
 
 from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket
 from harness.checks.judge import Finding, failed, inconclusive, passed
+from harness.checks.window import last_read
 from harness.history import History, StreamState
 
-# The broker's clock and the operator's need not agree to the microsecond.
+# The broker's clock and the operator's need not agree to the microsecond. A stream's first revision also moves up as
+# values are superseded, by one a write: far fewer than this.
 _CLOCKS_APART_US_MAX = 60_000_000
 
 
 def buckets_honour_contract(history: History) -> Finding:
     """`buckets-honour-contract`: all buckets are there at the end, configured as the contract has it."""
     name = "buckets-honour-contract"
-    last = {state.bucket: (line, state) for line, state in history.numbered(StreamState)}
     wrong: list[str] = []
     lines: list[int] = []
     for bucket in Bucket:
-        if bucket.value not in last:
+        read = last_read(history, bucket)
+        if read is None:
             wrong.append(f"{bucket.value} is not there")
             continue
-        line, state = last[bucket.value]
+        line, state = read
         problems = _problems(bucket, state)
         wrong.extend(f"{bucket.value} {problem}" for problem in problems)
         if problems:
@@ -43,19 +45,26 @@ def _problems(bucket: Bucket, state: StreamState) -> list[str]:
 def new_buckets_start_high(history: History) -> Finding:
     """`revisions-never-reused`: a bucket made in this run starts at the time of its making, in microseconds."""
     name = "revisions-never-reused"
-    first: dict[str, tuple[int, StreamState]] = {}
+    # A bucket that was deleted and made again is another one, and the one that this is about.
+    first: dict[tuple[str, str], tuple[int, StreamState]] = {}
     for line, state in history.numbered(StreamState):
-        first.setdefault(state.bucket, (line, state))
+        first.setdefault((state.bucket, state.created_at), (line, state))
     if not first:
         return inconclusive(name, "no bucket was seen")
-    low = [
-        line
-        for line, state in first.values()
-        if state.first_seq < datetime.fromisoformat(state.created_at).timestamp() * 1e6 - _CLOCKS_APART_US_MAX
-    ]
-    if low:
-        return failed(name, f"{len(low)} buckets start at a low revision, which a later life will use again", low)
+    off = [line for line, state in first.values() if not _starts_at_its_making(state)]
+    if off:
+        return failed(
+            name,
+            f"{len(off)} buckets do not start at the microsecond of their making: a later life may use their "
+            "revisions again",
+            off,
+        )
     return passed(name, f"{len(first)} buckets start at the microsecond they were made")
+
+
+def _starts_at_its_making(state: StreamState) -> bool:
+    made_us = datetime.fromisoformat(state.created_at).timestamp() * 1e6
+    return abs(state.first_seq - made_us) <= _CLOCKS_APART_US_MAX
 
 
 def buckets_kept(history: History) -> Finding:
@@ -69,6 +78,10 @@ def buckets_kept(history: History) -> Finding:
             replaced += [known[0], line]
     if not made:
         return inconclusive(name, "no bucket was seen")
+    gone = [bucket for bucket in Bucket if bucket.value in made and last_read(history, bucket) is None]
+    if gone:
+        lines = [made[bucket.value][0] for bucket in gone]
+        return failed(name, f"{', '.join(gone)} was there and is not at the end; what it held is lost", lines)
     if replaced:
         return failed(name, "a bucket was deleted and made again; what devices had reported in it is lost", replaced)
     return passed(name, f"{len(made)} buckets are the ones that were there first")

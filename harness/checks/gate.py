@@ -1,7 +1,7 @@
 """Checks that a step the scenario was to reach was reached."""
 
 from harness.checks.judge import Check, Finding, inconclusive, passed
-from harness.history import Gate, History
+from harness.history import Fault, Gate, History
 
 
 def step_reached(rule: str, ordinal: int) -> Check:
@@ -13,6 +13,9 @@ def step_reached(rule: str, ordinal: int) -> Check:
         lines = [line for line, _ in events]
         if [gate.event for _, gate in events] != ["held", "dropped"]:
             return inconclusive(name, f"request {ordinal} of {rule} was not held and dropped", lines)
+        proved = [line for line, f in history.numbered(Fault, lambda f: f.event == "proved-active")]
+        if not any(lines[0] < line < lines[1] for line in proved):
+            return inconclusive(name, f"no fault was active while request {ordinal} of {rule} was held", lines)
         return passed(name, f"request {ordinal} of {rule} was held, and dropped after the kill", lines)
 
     return check

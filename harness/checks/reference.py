@@ -3,12 +3,14 @@
 Written from the contract and apart from the operator, so that the two can disagree.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from fleet.errors import WireError
 from fleet.wire import (
+    Bucket,
     DesiredState,
     DeviceState,
     EnvVar,
@@ -20,6 +22,7 @@ from fleet.wire import (
     decode_desired_state,
     decode_device_state,
 )
+from harness.checks.window import last_read
 from harness.history import History, KvEntry, Op, Resource
 
 Key = tuple[str, str]
@@ -83,10 +86,33 @@ class World:
 
 
 def selects(deployment: Resource, device: Resource) -> bool:
-    selector = cast("Json", deployment.spec.get("targetSelector", {})).get("matchLabels", {})
+    """An empty selector selects nothing."""
+    selector = cast("Json", cast("Json", deployment.spec.get("targetSelector", {})).get("matchLabels", {}))
     blocked = bool(device.spec.get("blocked", False))
     gone = deployment.deleting or device.deleting or blocked
-    return not gone and cast("Json", selector).items() <= device.labels.items()
+    return not gone and bool(selector) and selector.items() <= device.labels.items()
+
+
+def witness_gap(history: History) -> str | None:
+    """In words, why the witness of desired-state cannot have seen all that the bucket holds; None if it has.
+
+    A message that it missed, a stream that was purged or made again: then `World.stored` is not what is stored.
+    """
+    entries = list(history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE))
+    read = last_read(history, Bucket.DESIRED_STATE)
+    if read is None:
+        return f"{Bucket.DESIRED_STATE} was written and is not there at the end" if entries else None
+    line, state = read
+    if entries and entries[-1][0] > line:
+        # Still being written while the broker was asked: the two counts belong to different instants.
+        return None
+    newest = entries[-1][1].revision if entries else 0
+    if state.messages and newest != state.last_seq:
+        return f"the broker's newest write of {Bucket.DESIRED_STATE} is {state.last_seq}, the witness's {newest}"
+    keys = len({entry.key for _, entry in entries})
+    if state.history_per_key == 1 and keys != state.messages:
+        return f"{Bucket.DESIRED_STATE} holds {state.messages} keys and delete markers, the witness saw {keys}"
+    return None
 
 
 def status_aggregate(deployment: Resource) -> Aggregate | None:
@@ -151,8 +177,10 @@ def _reports(history: History) -> dict[Key, DeviceState]:
         if op.action == "delete device-state":
             reports.pop((device, deployment), None)
         elif op.action == "put device-state":
-            report = decode_device_state(op.detail.encode())
-            known = reports.get((device, deployment))
-            if known is None or report.last_event_at >= known.last_event_at:
-                reports[device, deployment] = report
+            # A malformed one is no report.
+            with contextlib.suppress(WireError):
+                report = decode_device_state(op.detail.encode())
+                known = reports.get((device, deployment))
+                if known is None or report.last_event_at >= known.last_event_at:
+                    reports[device, deployment] = report
     return reports

@@ -1,8 +1,9 @@
 """Checks on what a Deployment's status says, against what devices had acknowledged."""
 
 from harness.checks.judge import Check, Finding, failed, inconclusive, passed
-from harness.checks.reference import World, status_aggregate
-from harness.history import History, Recovery, Resource
+from harness.checks.life import converged_first, started_after
+from harness.checks.reference import World, status_aggregate, witness_gap
+from harness.history import History, Resource
 
 
 def status_true(history: History) -> Finding:
@@ -11,6 +12,8 @@ def status_true(history: History) -> Finding:
     world = World.at_end(history)
     if not world.deployments:
         return inconclusive(name, "there is no Deployment")
+    if (gap := witness_gap(history)) is not None:
+        return inconclusive(name, gap)
     wrong = {
         deployment: f"{deployment} shows {shown}, its devices add up to {true}"
         for deployment, resource in world.deployments.items()
@@ -30,13 +33,15 @@ def status_true_soon(start: str, limit_s: float) -> Check:
 
     def check(history: History) -> Finding:
         mark = history.mark(start)
-        converged = next(
-            ((line, r) for line, r in history.numbered(Recovery) if mark and line > mark[0] and r.phase == "Converged"),
-            None,
-        )
-        if mark is None or converged is None:
-            return inconclusive(name, f"no operator converged after {start}")
+        names = started_after(history, mark[0]) if mark is not None else []
+        converged = converged_first(history, names[-1]) if names else None
+        if converged is None:
+            return inconclusive(name, f"the operator that was started after {start} did not converge")
+        if (gap := witness_gap(history)) is not None:
+            return inconclusive(name, gap)
         world = World.at_end(history)
+        if not world.deployments:
+            return inconclusive(name, "there is no Deployment")
         since: dict[str, tuple[int, float] | None] = dict.fromkeys(world.deployments)
         for line, resource in history.numbered(Resource, lambda r: r.kind == "Deployment"):
             if resource.name not in since:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fleet.wire import Bucket
-from harness.history import History, KvEntry, Request, StreamState
+from harness.history import History, KvEntry, Mark, Request, StreamState
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,19 +13,27 @@ class Window:
     start: str
     end: str
 
-    def times(self, history: History) -> tuple[float, float] | None:
-        """(from, to) in seconds, or None if a mark is missing or they are in the wrong order."""
+    def marks(self, history: History) -> tuple[tuple[int, Mark], tuple[int, Mark]] | None:
+        """Both marks with their line numbers, or None if one is missing or they are in the wrong order."""
         first, last = history.mark(self.start), history.mark(self.end)
         if first is None or last is None or first[0] >= last[0]:
             return None
-        return first[1].at_s, last[1].at_s
+        return first, last
+
+    @property
+    def missing(self) -> str:
+        return f"the history has no complete window from {self.start} to {self.end}"
 
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """Writes of desired-state in a window: `stored` counted by the broker, `entries` seen by the witness."""
+    """Writes of desired-state in a window: `stored` counted by the broker, `entries` seen by the witness.
+
+    `messages_more` is how many more messages the bucket holds at the end: a purge of the stream stores nothing.
+    """
 
     stored: int
+    messages_more: int
     entries: tuple[tuple[int, KvEntry], ...]
 
     @property
@@ -37,29 +45,46 @@ class Writes:
         return self.stored == len(self.entries)
 
 
-def writes_in(history: History, window: Window) -> Writes | None:
-    """None if the window is not there or the broker was not asked at both of its ends."""
-    times = window.times(history)
-    if times is None:
-        return None
-    begin, end = times
-    states = history.of(StreamState)
-    before = [s for s in states if s.bucket == Bucket.DESIRED_STATE and s.at_s <= begin]
-    after = [s for s in states if s.bucket == Bucket.DESIRED_STATE and begin < s.at_s <= end]
-    if not before or not after:
-        return None
-    entries = tuple(history.numbered(KvEntry, lambda e: begin < e.at_s <= end and e.bucket == Bucket.DESIRED_STATE))
-    return Writes(after[-1].last_seq - before[-1].last_seq, entries)
+def writes_in(history: History, window: Window) -> Writes | str:
+    """The writes, or in words why they cannot be counted."""
+    marks = window.marks(history)
+    if marks is None:
+        return window.missing
+    (first, _), (last, _) = marks
+    before, after = _read_at(history, first), _read_at(history, last)
+    if before is None or after is None:
+        return f"{Bucket.DESIRED_STATE} was not there at {window.end if before else window.start}"
+    if before.created_at != after.created_at:
+        return f"{Bucket.DESIRED_STATE} was made again between {window.start} and {window.end}"
+    entries = [(n, e) for n, e in history.numbered(KvEntry) if first < n < last and e.bucket == Bucket.DESIRED_STATE]
+    return Writes(after.last_seq - before.last_seq, after.messages - before.messages, tuple(entries))
+
+
+def _read_at(history: History, mark_line: int) -> StreamState | None:
+    """What the broker said of desired-state for the mark on this line; a mark is set right after asking."""
+    since = max((line for line, _ in history.numbered(Mark) if line < mark_line), default=0)
+    states = history.numbered(StreamState, lambda s: s.bucket == Bucket.DESIRED_STATE)
+    return next((state for line, state in reversed(list(states)) if since < line < mark_line), None)
+
+
+def last_read(history: History, bucket: Bucket) -> tuple[int, StreamState] | None:
+    """What the broker said of a bucket when it was last asked, which is after the last mark; None if it was gone."""
+    since = max((line for line, _ in history.numbered(Mark)), default=0)
+    states = list(history.numbered(StreamState, lambda s: s.bucket == bucket))
+    return states[-1] if states and states[-1][0] > since else None
 
 
 def is_status_patch(request: Request) -> bool:
-    return request.verb == "patch" and request.resource == "deployments" and request.subresource == "status"
+    """A write of a Deployment's status, by whichever verb an operator prefers."""
+    return request.verb in {"patch", "update"} and request.resource == "deployments" and request.subresource == "status"
 
 
-def patches_in(history: History, window: Window) -> list[tuple[int, Request]] | None:
-    """Status patches that reached the API server in the window, whatever it answered."""
-    times = window.times(history)
-    if times is None:
-        return None
-    begin, end = times
-    return list(history.numbered(Request, lambda r: is_status_patch(r) and begin <= r.requested_s <= end))
+def patches_in(history: History, window: Window) -> list[tuple[int, Request]] | str:
+    """Status patches that reached the API server in the window, whatever it answered, or why nobody can tell."""
+    marks = window.marks(history)
+    if marks is None:
+        return window.missing
+    if not history.of(Request):
+        return "the API server's audit log showed no request at all, not even the harness's own"
+    begin_s, end_s = marks[0][1].at_s, marks[1][1].at_s
+    return list(history.numbered(Request, lambda r: is_status_patch(r) and begin_s <= r.requested_s <= end_s))

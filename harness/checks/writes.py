@@ -2,9 +2,12 @@
 
 from fleet.canonical import dumps
 from harness.checks.judge import Check, Finding, failed, inconclusive, passed
-from harness.checks.reference import World
+from harness.checks.reference import World, witness_gap
 from harness.checks.window import Window, patches_in, writes_in
 from harness.history import History, KvEntry, Resource
+
+# An empty status, as canonical JSON.
+_NO_STATUS = b"{}"
 
 
 def no_writes(start: str, end: str) -> Check:
@@ -13,14 +16,20 @@ def no_writes(start: str, end: str) -> Check:
 
     def check(history: History) -> Finding:
         writes = writes_in(history, window)
-        if writes is None:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
+        if isinstance(writes, str):
+            return inconclusive(name, writes)
         if writes.stored:
             return failed(
                 name,
                 f"{writes.stored} writes of desired-state were stored between {start} and {end}, counted by the "
                 "broker; an unchanged world needs none",
                 writes.lines,
+            )
+        if writes.messages_more:
+            return failed(
+                name,
+                f"desired-state holds {abs(writes.messages_more)} messages fewer at {end} than at {start}, with no "
+                "write: the stream was purged, and no device was told",
             )
         return passed(name, f"0 writes of desired-state between {start} and {end}, counted by the broker")
 
@@ -33,8 +42,8 @@ def no_patches(start: str, end: str) -> Check:
 
     def check(history: History) -> Finding:
         patches = patches_in(history, window)
-        if patches is None:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
+        if isinstance(patches, str):
+            return inconclusive(name, patches)
         if patches:
             _, first = patches[0]
             return failed(
@@ -53,21 +62,27 @@ def status_unchanged(start: str, end: str) -> Check:
     name, window = "status-bytes-unchanged", Window(start, end)
 
     def check(history: History) -> Finding:
-        times = window.times(history)
-        if times is None:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
+        marks = window.marks(history)
+        if marks is None:
+            return inconclusive(name, window.missing)
+        (first, _), (last, _) = marks
         before: dict[str, bytes] = {}
         changed: list[int] = []
-        for line, resource in history.numbered(Resource, lambda r: r.kind == "Deployment" and r.at_s <= times[1]):
+        for line, resource in history.numbered(Resource, lambda r: r.kind == "Deployment"):
             status = dumps(resource.status)  # type: ignore[arg-type] # it came as JSON
-            if resource.at_s <= times[0]:
+            if line > last:
+                break
+            if line > first:
+                if before.get(resource.name, _NO_STATUS) != status:
+                    changed.append(line)
+            elif resource.event == "deleted" or not resource.status:
+                before.pop(resource.name, None)
+            else:
                 before[resource.name] = status
-            elif before.get(resource.name) != status:
-                changed.append(line)
-        if not before:
-            return inconclusive(name, f"no Deployment had a status at {start}")
         if changed:
             return failed(name, f"status changed {len(changed)} times between {start} and {end}", changed)
+        if not before:
+            return inconclusive(name, f"no Deployment had a status at {start}")
         return passed(name, f"the status of {len(before)} Deployments is byte for byte the same")
 
     return check
@@ -79,14 +94,14 @@ def exactly_one_write_each(start: str, end: str, deployment: str, count: int) ->
 
     def check(history: History) -> Finding:
         writes = writes_in(history, window)
-        if writes is None:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
+        if isinstance(writes, str):
+            return inconclusive(name, writes)
         if not writes.complete and writes.stored == count:
             return inconclusive(
                 name, f"the broker stored {writes.stored} writes, the witness saw {len(writes.entries)}"
             )
         wanted = {f"{key[0]}.{key[1]}" for key in World.at_end(history).wanted if key[1] == deployment}
-        keys = [entry.key for _, entry in writes.entries]
+        keys = [entry.key for _, entry in writes.entries if entry.operation == "put"]
         if writes.stored != count or set(keys) != wanted or len(wanted) != count:
             return failed(
                 name,
@@ -104,8 +119,10 @@ def wanted_keys_present(history: History) -> Finding:
     name = "wanted-keys-present"
     world = World.at_end(history)
     wanted = world.wanted
-    if not wanted:
-        return inconclusive(name, "nothing is wanted in this world, so nothing could be missing")
+    if not wanted and not history.of(KvEntry):
+        return inconclusive(name, "nothing was ever wanted in this world, so nothing could be missing")
+    if (gap := witness_gap(history)) is not None:
+        return inconclusive(name, gap)
     wrong: list[str] = []
     for key, score in wanted.items():
         stored = world.stored.get(key)

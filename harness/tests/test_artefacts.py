@@ -61,6 +61,7 @@ def test_case_name_is_stable_and_keeps_the_telling_end() -> None:
     assert case_name("cold-restart-full-kv") == "cold-restart-full-kv-ec2dd0b452"
     long = "scenarios/test_restart.py::" + "x" * 80 + "::test_cold_restart[200-20]"
     assert re.fullmatch(r"x+-test_cold_restart-200-20-[0-9a-f]{10}-rerun2", case_name(long, 2))
+    assert case_name("x-" + "y" * 59).startswith("yyy")
 
 
 def test_run_has_folders_for_cases_and_reruns(tmp_path: Path) -> None:

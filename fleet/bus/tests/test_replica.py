@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 from nats.aio.client import Client
@@ -196,18 +197,25 @@ async def test_a_purged_tail_is_no_obstacle(client: Client, js: JetStreamContext
 
 
 async def test_a_gap_is_noticed_and_replayed(
-    following: KvReplica, sink: Sink, client: Client, js: JetStreamContext
+    following: KvReplica, sink: Sink, js: JetStreamContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A delivery that skips a number means that one was missed: `lost`, then a replay in full."""
     assert following is not None
+    true = replica._delivery
+    skipped: list[str] = []
+
+    def skip_once(reply: str) -> tuple[int, int, int]:
+        revision, sequence, pending = true(reply)
+        if skipped:
+            return revision, sequence, pending
+        skipped.append(reply)
+        return revision, sequence + 1, pending
+
+    monkeypatch.setattr(replica, "_delivery", skip_once)
     await fill(js, ["a"])
-    await sink.until(lambda: len(sink.entries) == 1)
-    inbox = (await only_consumer(js)).config.deliver_subject
-    assert inbox is not None
-    await client.publish(inbox, b"x", reply=f"$JS.ACK.{STREAM}.c.1.999.7.1.0")
     await sink.until(lambda: sink.replays == 2)
-    assert sink.losses == ["lost: bucket device-state: delivery 7 came after 1"]
-    assert [entry.key for entry in sink.entries] == ["a", "a"]
+    assert sink.losses == ["lost: bucket device-state: delivery 2 came after 0"]
+    assert [entry.key for entry in sink.entries] == ["a"]
 
 
 async def test_a_message_that_no_consumer_sent_is_noticed(
@@ -306,10 +314,14 @@ async def test_reconnections_leave_no_consumer_behind(
 ) -> None:
     """After twenty reconnections the stream has the one consumer that it had before."""
     assert following is not None
+
+    def done(number: int) -> bool:
+        return life.losses == number + 1 and sink.replays == number + 2
+
     before = await consumers(js)
     for number in range(20):
         await client.force_reconnect()
-        await sink.until(lambda n=number: life.losses == n + 1 and sink.replays == n + 2)
+        await sink.until(partial(done, number))
     assert await consumers(js) == before == 1
 
 
@@ -321,6 +333,27 @@ async def test_it_leaves_no_consumer_when_it_ends(client: Client, js: JetStreamC
     assert await consumers(js) == 0
 
 
+async def test_a_cancellation_together_with_an_answer_is_not_swallowed(
+    client: Client, js: JetStreamContext, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to end in the very moment in which the server answers, it ends."""
+    make = js.add_consumer
+
+    async def answer_and_cancel(stream: str, config: ConsumerConfig, **_: float) -> ConsumerInfo:
+        info = await make(stream, config=config)
+        task.cancel()
+        # What asyncio.wait_for does up to Python 3.11 when its future is done as well.
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return info
+
+    monkeypatch.setattr(js, "add_consumer", answer_and_cancel)
+    task = asyncio.create_task(KvReplica(client, js, BUCKET, sink).run())
+    done, _ = await asyncio.wait({task}, timeout=5)
+    assert done, "it goes on for ever"
+    assert await consumers(js) == 0
+
+
 async def test_a_loss_while_the_consumer_is_made_is_not_forgotten(
     client: Client, js: JetStreamContext, life: Life, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,12 +362,10 @@ async def test_a_loss_while_the_consumer_is_made_is_not_forgotten(
     make = js.add_consumer
     calls = 0
 
-    async def lose_once(
-        stream: str, config: ConsumerConfig | None = None, timeout: float | None = None
-    ) -> ConsumerInfo:  # noqa: ASYNC109 - the library's signature
+    async def lose_once(stream: str, config: ConsumerConfig, **_: float) -> ConsumerInfo:
         nonlocal calls
         calls += 1
-        info = await make(stream, config=config, timeout=timeout)
+        info = await make(stream, config=config)
         if calls == 1:
             followed.disconnected()
         return info

@@ -1,0 +1,94 @@
+"""A tiny API server whose every answer a test writes itself: faults that a real one shows once a year."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from fleet.kube.client import KubeClient
+
+DEADLINE_S = 10.0
+PATH = "/apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def device(name: str, version: int = 1, **spec: object) -> dict[str, object]:
+    return {"metadata": {"name": name, "uid": f"{name}-uid", "resourceVersion": str(version)}, "spec": spec}
+
+
+def page(*items: object, version: str = "100", token: str = "", remaining: int = 0) -> web.Response:
+    metadata = {"resourceVersion": version, "continue": token, "remainingItemCount": remaining}
+    return web.json_response({"metadata": metadata, "items": list(items)})
+
+
+def status(code: int, message: str = "because") -> web.Response:
+    return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)
+
+
+class FakeApi:
+    """Lists are answered by `lists`, one after the other, the last one again and again; watches by `events`."""
+
+    def __init__(self) -> None:
+        self.lists: list[Callable[[], web.Response]] = [page]
+        self.watch_answers: list[Callable[[], web.Response]] = []
+        self.list_queries: list[dict[str, str]] = []
+        self.watch_queries: list[dict[str, str]] = []
+        self.events: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.watching = asyncio.Event()
+        self.other: Handler | None = None
+        self.url = ""
+
+    def event(self, kind: str, item: object) -> None:
+        self.events.put_nowait(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+
+    def end_watch(self) -> None:
+        self.events.put_nowait(None)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.other is not None:
+            return await self.other(request)
+        query = dict(request.query)
+        if "watch" not in query:
+            self.list_queries.append(query)
+            answer = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+            return answer()
+        self.watch_queries.append(query)
+        if self.watch_answers:
+            return self.watch_answers.pop(0)()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.watching.set()
+        while (line := await self.events.get()) is not None:
+            await response.write(line)
+        return response
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    fake = FakeApi()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", fake.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    fake.url = f"http://{host}:{port}"
+    try:
+        yield fake
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def kube(api: FakeApi) -> AsyncIterator[KubeClient]:
+    configuration = Configuration()
+    configuration.host = api.url
+    client = KubeClient(configuration, "ns", "test")
+    try:
+        yield client
+    finally:
+        await client.close()

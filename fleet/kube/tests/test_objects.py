@@ -1,0 +1,93 @@
+"""Custom resources as the API server writes them become the values the operator thinks in, or are refused."""
+
+import json
+
+import pytest
+
+from fleet.errors import WireError
+from fleet.kube.objects import decode_deployment, decode_device
+from fleet.wire import EnvVar, Lifecycle, Port, Score, Service, Volume
+
+Json = dict[str, object]
+METADATA: Json = {"name": "web", "uid": "u-1", "resourceVersion": "7", "generation": 3}
+SPEC: Json = {
+    "targetSelector": {"matchLabels": {"site": "hamburg"}},
+    "services": [
+        {
+            "name": "web",
+            "image": "web:1",
+            "command": ["/bin/serve", "-v"],
+            "env": [{"name": "MODE", "value": "prod"}, {"name": "EMPTY"}],
+            "ports": [{"containerPort": 8080, "hostPort": 80}],
+            "volumes": [{"source": "/etc/web", "target": "/etc/web", "readOnly": True}],
+        }
+    ],
+    "lifecycle": {"stopSignal": "SIGINT", "gracePeriodSecs": 5},
+}
+
+
+def encoded(metadata: Json, spec: object, **more: object) -> bytes:
+    return json.dumps({"metadata": metadata, "spec": spec, **more}).encode()
+
+
+def test_a_whole_deployment() -> None:
+    """Every field of the spec arrives in the score; unknown fields of the API server are passed over."""
+    got = decode_deployment(encoded(METADATA | {"managedFields": []}, SPEC, status={"a": 1}))
+    assert (got.name, got.uid, got.generation, got.resource_version) == ("web", "u-1", 3, "7")
+    assert (got.deleting, got.selector, got.status) == (False, {"site": "hamburg"}, {"a": 1})
+    assert got.score == Score(
+        (
+            Service(
+                name="web",
+                image="web:1",
+                command=("/bin/serve", "-v"),
+                env=(EnvVar("MODE", "prod"), EnvVar("EMPTY", "")),
+                ports=(Port(8080, 80, "TCP"),),
+                volumes=(Volume("/etc/web", "/etc/web", read_only=True),),
+            ),
+        ),
+        Lifecycle("SIGINT", 5),
+    )
+
+
+def test_the_smallest_deployment() -> None:
+    """What the schema makes optional has its default."""
+    spec = {"targetSelector": {"matchLabels": {"a": ""}}, "services": [{"name": "web", "image": "web:1"}]}
+    got = decode_deployment(encoded(METADATA | {"deletionTimestamp": "2026-01-01T00:00:00Z"}, spec))
+    assert got.score == Score((Service(name="web", image="web:1"),), Lifecycle("SIGTERM", 30))
+    assert got.deleting
+    assert got.status == {}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "spec", "reason"),
+    [
+        (METADATA | {"name": "a.b"}, SPEC, "deployment name"),
+        (METADATA, SPEC | {"services": []}, "at least one"),
+        (METADATA, SPEC | {"services": [{"name": "web", "image": "has space"}]}, "image"),
+        (METADATA, SPEC | {"services": [{"name": "web"}]}, "not a Deployment"),
+        (METADATA, SPEC | {"targetSelector": {"matchLabels": {}}}, "empty selector"),
+        (METADATA, SPEC | {"lifecycle": {"stopSignal": "SIGWHAT"}}, "stop_signal"),
+        (METADATA | {"generation": 0}, SPEC, "generation"),
+        (METADATA, None, "not a Deployment"),
+    ],
+)
+def test_a_deployment_that_no_device_could_be_given(metadata: Json, spec: object, reason: str) -> None:
+    """Whatever the wire contract cannot carry is refused here, as one malformed object, and never while writing."""
+    with pytest.raises(WireError, match=reason):
+        decode_deployment(encoded(metadata, spec))
+
+
+def test_a_device() -> None:
+    """Labels, blocked and deleting; a Device without a spec has none of them."""
+    got = decode_device(encoded(METADATA | {"name": "d.1"}, {"labels": {"a": "b"}, "blocked": True}))
+    assert (got.name, got.labels, got.blocked, got.deleting) == ("d.1", {"a": "b"}, True, False)
+    bare = decode_device(json.dumps({"metadata": METADATA | {"deletionTimestamp": "x"}}).encode())
+    assert (bare.labels, bare.blocked, bare.deleting) == ({}, False, True)
+
+
+@pytest.mark.parametrize("name", ["", "UPPER", "a..b", "a" * 254])
+def test_a_device_whose_name_is_no_device_id(name: str) -> None:
+    """A name that could not be part of a key is refused."""
+    with pytest.raises(WireError, match="device id"):
+        decode_device(encoded(METADATA | {"name": name}, {}))
