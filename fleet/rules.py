@@ -5,7 +5,7 @@ Whatever the schemas admit, `fleet.wire` can encode; a unit test compares the tw
 
 import re
 
-from fleet.canonical import TextRule
+from fleet.fields import TextRule
 
 SERVICES_MAX = 64
 COMMAND_MAX = 64

@@ -7,15 +7,16 @@ not dropped by an older operator. Pure: no I/O, no clock.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NewType, TypeVar
 
 from fleet import rules
-from fleet.canonical import INT_MAX, Fields, Json, dumps, excerpt, format_time, loads
+from fleet.canonical import INT_MAX, dumps, excerpt, loads
 from fleet.errors import WireError
+from fleet.fields import Fields, to_json
 
 DESIRED_STATE_BYTES_MAX = 512 * 1024
 DEVICE_STATE_BYTES_MAX = 64 * 1024
@@ -344,24 +345,7 @@ P = TypeVar("P", DesiredState, DeviceState, DeviceInfo, Heartbeat)
 
 
 def _encode(payload: P, decode: Callable[[bytes], P]) -> bytes:
-    data = dumps(_plain(payload))
+    data = dumps(to_json(payload))
     if decode(data) != payload:
         raise WireError(f"{type(payload).__name__} holds a value that its bytes cannot carry")
     return data
-
-
-def _plain(value: object) -> Json:
-    """Turn a payload into JSON: a field's name is its JSON name; None and empty collections are left out."""
-    match value:
-        case None | str() | int():
-            return value
-        case datetime():
-            return format_time(value)
-        case tuple():
-            return [_plain(item) for item in value]
-        case Mapping():
-            return dict(value)
-    if not is_dataclass(value) or isinstance(value, type):
-        raise WireError(f"not encodable: {value!a}")
-    named = ((f.name, getattr(value, f.name)) for f in fields(value))
-    return {name: _plain(item) for name, item in named if item is not None and item not in ((), {})}

@@ -105,19 +105,22 @@ async def _play(env: Environment, say: Say) -> None:
     env.step("action", f"devices write {RATE_PER_S:.0f} reports a second; SIGKILL to the operator; start it again")
     await env.mark("load")
     load = WriteLoad(devices, RATE_PER_S).start()
-    await _acknowledged(env, LOAD_BEFORE_S)
-    await env.mark("kill")
-    kill = Kill(operator, env.start_operator)
-    await strike(kill, env.recorder)
-    say(f"SIGKILL: operator pid {operator.process.pid} is dead; starting it again, the devices keep writing")
-    await mend(kill, env.recorder)
-    if kill.successor is not None:
-        with still_judged():
-            recovery = await kill.successor.wait_converged(CONVERGE_S)
-            say(f"the new operator (pid {kill.successor.process.pid}) has converged: {_progress(recovery.sources)}")
-    await _acknowledged(env, LOAD_AFTER_S)
-    await env.mark("load-end")
-    await load.stop()
+    try:
+        await _acknowledged(env, LOAD_BEFORE_S)
+        await env.mark("kill")
+        kill = Kill(operator, env.start_operator)
+        await strike(kill, env.recorder)
+        say(f"SIGKILL: operator pid {operator.process.pid} is dead; starting it again, the devices keep writing")
+        await mend(kill, env.recorder)
+        if kill.successor is not None:
+            with still_judged():
+                recovery = await kill.successor.wait_converged(CONVERGE_S)
+                say(f"the new operator (pid {kill.successor.process.pid}) has converged: {_progress(recovery.sources)}")
+        await _acknowledged(env, LOAD_AFTER_S)
+        await env.mark("load-end")
+        await load.stop()
+    finally:
+        await load.close()
     with still_judged():
         await wait_status_true(env, SETTLE_S)
 

@@ -108,11 +108,13 @@ class _Callbacks:
         self._listener.closed()
 
     async def error(self, e: Exception) -> None:
-        self.detail = _text(e)
+        text = _text(e)
+        if not self.refused.is_set():
+            self.detail = text
         # While it connects, the library reports this as any other error and tries again, for ever.
-        if _REFUSED.search(self.detail):
+        if _REFUSED.search(text):
             self.refused.set()
-        self._listener.error(self.detail)
+        self._listener.error(text)
 
 
 async def connect(url: str, *, name: str, deadline_s: float, listener: Listener) -> Client:

@@ -206,7 +206,7 @@ class KubeClient:
                 server_hostname=self._server_hostname,
             ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - anything but success; the API does not redirect
-                    raise _error(what, response.status, await self._body(response))
+                    raise _error(f"{what}: {self.server}", response.status, await self._body(response))
                 yield response
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as e:
             raise PeerRefused(f"{what}: {_line(self.server)} is not the URL of an API server") from e

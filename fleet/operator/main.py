@@ -97,8 +97,9 @@ class Operator:
         stack.push_async_callback(connection.close, client)
         self._nats_trouble = None
         js = client.jetstream(timeout=connection.REQUEST_TIMEOUT_S)
-        await self._until(deadline, lambda: self._check_access(kube))
-        await self._until(deadline, lambda: self._ensure_buckets(js))
+        await self._until(deadline, f"Kubernetes API at {kube.server}", lambda: self._check_access(kube))
+        jetstream = f"JetStream at {connection.public_url(settings.nats_url)}"
+        await self._until(deadline, jetstream, lambda: self._ensure_buckets(js))
 
         writer = DesiredWriter(self.state, self.recovery, js, self.metrics)
         ticker = StatusTicker(self.state, self.recovery, kube, self.metrics)
@@ -197,7 +198,10 @@ class Operator:
 
     async def _check_access(self, kube: KubeClient) -> None:
         """Ask for every right that is needed, then touch both resources: a missing CRD is found here."""
-        missing = [str(access) for access in NEEDED_ACCESS if not await kube.allowed(access)]
+        try:
+            missing = [str(access) for access in NEEDED_ACCESS if not await kube.allowed(access)]
+        except PeerRefused as e:
+            raise PeerRefused(f"{e}; check the server and the credentials in KUBECONFIG") from e
         if missing:
             raise PeerRefused(
                 f"Kubernetes API at {kube.server}: this user may not {', '.join(missing)} in namespace "
@@ -223,9 +227,9 @@ class Operator:
                 )
         self.health.notes = notes
 
-    async def _until(self, deadline: float, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try until `deadline` (loop time) while the peer is away; a definite refusal ends it at once."""
-        trouble = "no answer"
+    async def _until(self, deadline: float, peer: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try until `deadline` (loop time) while `peer` is away; a definite refusal ends it at once."""
+        trouble: str | None = None
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
@@ -236,7 +240,9 @@ class Operator:
                         self._log.warning("peer_away", reason=trouble)
                     await asyncio.sleep(_RETRY_S)
         except TimeoutError as e:
-            raise PeerAway(f"gave up after {self.settings.start_timeout_s:g} s: {trouble}") from e
+            # A right that is missing in NATS shows as silence here and as an error of the connection there.
+            trouble = trouble or self._nats_trouble or "no answer"
+            raise PeerAway(f"{peer}: gave up after {self.settings.start_timeout_s:g} s: {trouble}") from e
 
 
 def crash_line(error: BaseException) -> str:

@@ -26,6 +26,9 @@ class Standing(Enum):
     FAILED = "failed"
 
 
+_STANDINGS = {Phase.PENDING: Standing.PENDING, Phase.RUNNING: Standing.SUCCEEDED, Phase.FAILED: Standing.FAILED}
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What the desired-state bucket holds under a key; `value` is None for a delete marker or malformed bytes."""
@@ -248,13 +251,7 @@ class FleetState:
         owner = cell.value.owner
         if report.owner.uid != owner.uid or report.owner.generation < owner.generation:
             return Standing.PENDING
-        match report.phase:
-            case Phase.RUNNING:
-                return Standing.SUCCEEDED
-            case Phase.FAILED:
-                return Standing.FAILED
-            case Phase.PENDING:
-                return Standing.PENDING
+        return _STANDINGS[report.phase]
 
     def _note_failure(self, pair: Pair, standing: Standing) -> None:
         failure = None

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from fleet import crds, rules, wire
-from fleet.canonical import Json, TextRule
+from fleet.canonical import Json
+from fleet.fields import TextRule
 
 CORPUS = Path(__file__).parent / "corpus" / "admission"
 GOOD = sorted(CORPUS.glob("good-*.yaml"))

@@ -54,8 +54,8 @@ def _boot(accelerator: str, deadline_s: float) -> ProbeResult:
         ended = run(_qemu(accelerator, Path(f"/proc/{os.getpid()}/fd/{sector}")), deadline_s=deadline_s)
     except Obstacle as obstacle:
         if obstacle.result.reason is Reason.NO_ANSWER:
-            slow = f"a guest did not boot and count to {_TURNS:,} within {deadline_s:g} s: {accelerator} is too slow here"
-            return Unavailable(Reason.DOES_NOT_WORK, slow)
+            slow = f"a guest did not boot and count to {_TURNS:,} within {deadline_s:g} s"
+            return Unavailable(Reason.DOES_NOT_WORK, f"{slow}: {accelerator} is too slow here")
         raise
     finally:
         os.close(sector)

@@ -6,12 +6,13 @@ from typing import Self
 
 from fleet.wire import Pair, Phase
 from harness.devices.scripted import ScriptedDevices
-from harness.errors import ServiceError
+from harness.errors import ServiceError, WaitTimeout
 from harness.wait import ticks
 
 _BATCH_EVERY_S = 0.02
 # Of each hundred reports, this many say Failed, and the next one of the same pair says Running again.
 _FAILED_PERCENT = 2
+_STOP_WITHIN_S = 30.0
 
 
 class WriteLoad:
@@ -29,16 +30,37 @@ class WriteLoad:
         return self
 
     async def stop(self) -> None:
-        """End the load; afterwards each pair that it left Failed reports Running once more."""
+        """End the load; afterwards each pair that it left Failed reports Running once more.
+
+        Raises:
+            WaitTimeout: the broker acknowledged nothing for so long that it was given up. Nothing is in flight then.
+        """
         task, self._task = self._task, None
         if task is None:
             return
-        # What is on its way is waited for, never cancelled: the history must have the outcome of each write.
+        # What is on its way is waited for: an outcome that nobody can tell is a poor one.
         self._ending = True
-        await task
-        async with asyncio.TaskGroup() as group:
-            for pair in sorted(self._failed):
-                group.create_task(self._devices.report(pair, Phase.RUNNING))
+        try:
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await task
+                async with asyncio.TaskGroup() as group:
+                    for pair in sorted(self._failed):
+                        group.create_task(self._settle(pair))
+        except TimeoutError as e:
+            raise WaitTimeout(f"the write load did not end within {_STOP_WITHIN_S:g} s: no acknowledgement") from e
+
+    async def close(self) -> None:
+        """End the load at once, whatever is on its way: for a run that is given up. Idempotent; nothing after `stop`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            # Its own failure would have been told by `stop`; here the run has failed already.
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _settle(self, pair: Pair) -> None:
+        state = self._devices.reported.get(pair)
+        if state is not None and state.phase is Phase.FAILED:
+            await self._devices.report(pair, Phase.RUNNING)
 
     async def _run(self) -> None:
         pairs = sorted(self._devices.desired)
@@ -63,4 +85,3 @@ class WriteLoad:
             await self._devices.report(pair, Phase.FAILED, "scripted failure")
         else:
             await self._devices.report(pair, Phase.RUNNING)
-            self._failed.discard(pair)

@@ -1,8 +1,8 @@
 """Scripted devices: many devices on one NATS connection, each doing exactly what the script says.
 
 They behave as the contract asks of an agent: wait for the buckets, publish facts and a heartbeat, listen on the
-republished subject, read what is stored on connect, report a phase for each desired state, never step back in event
-time, and forget a deployment when a delete marker says so. What they report is decided by `policy`.
+republished subject, read what is stored on each connect, report a phase for each desired state, never step back in
+event time, and forget a deployment when a delete marker says so. What they report is decided by `policy`.
 """
 
 import asyncio
@@ -11,13 +11,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import SlowConsumerError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
 
 from fleet.errors import WireError
 from fleet.wire import (
@@ -48,6 +47,8 @@ from harness.wait import ticks, wait_for
 PUT_STATE = "put device-state"
 DELETE_STATE = "delete device-state"
 _ACK_WITHIN_S = 2.0
+_CONNECT_WITHIN_S = 5
+_RECONNECT_EVERY_S = 1
 _BUCKETS_WITHIN_S = 60.0
 _RETRY_EVERY_S = 0.05
 _AT_ONCE_MAX = 64
@@ -75,21 +76,46 @@ class ScriptedDevices:
         self._writing: dict[Pair, asyncio.Lock] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE_MAX)
         self._failure: BaseException | None = None
+        self._closing = False
+        # What was said of these pairs since the last connect is newer than what a read begun after it finds.
+        self._heard: set[Pair] = set()
+        self._reading = asyncio.Lock()
         self.ready = asyncio.Event()
 
     @classmethod
     async def start(cls, url: str, names: Sequence[str], recorder: Recorder) -> Self:
-        """Connect; the rest happens by itself as soon as the buckets are there. `ready` tells when."""
-        client = await nats.connect(url, name="fleetproof-devices", max_reconnect_attempts=-1, connect_timeout=5)
-        devices = cls(client, [device_id(name) for name in names], recorder)
+        """Connect; the rest happens by itself as soon as the buckets are there. `ready` tells when.
+
+        Raises:
+            ServiceError: no broker answers there.
+        """
+        ids = [device_id(name) for name in names]
+        client = Client()
+        devices = cls(client, ids, recorder)
+        try:
+            # Without a deadline of ours the client would try the first connect for ever, too.
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                await client.connect(
+                    url,
+                    name="fleetproof-devices",
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RECONNECT_EVERY_S,
+                    reconnected_cb=devices._reconnected,
+                    error_cb=devices._on_error,
+                )
+        except (NatsError, OSError) as e:
+            await client.close()
+            raise ServiceError(f"scripted devices: no broker at {url}: {str(e) or type(e).__name__}") from e
         devices._spawn(devices._join())
         return devices
 
     async def close(self) -> None:
-        """End every task and the connection. Raises what a task died of, if one did."""
-        for task in list(self._tasks):
+        """End every task and the connection. Raises what a task died of, if one did. Idempotent."""
+        self._closing = True
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.close()
         if self._failure is not None:
             raise ServiceError(f"scripted devices failed: {self._failure}") from self._failure
@@ -136,8 +162,13 @@ class ScriptedDevices:
                 await self._write(pair, DELETE_STATE, b"", {"KV-Operation": "DEL"})
 
     async def _write(self, pair: Pair, action: str, value: bytes, headers: dict[str, str] | None = None) -> None:
-        """Publish until it is acknowledged: a device has nobody to give up to."""
+        """Publish until it is acknowledged: a device has nobody to give up to. `close` ends it.
+
+        Each attempt stands in the history with its outcome.
+        """
         async for _ in ticks(_RETRY_EVERY_S):
+            if self._closing:
+                raise ServiceError(f"{pair.device} has nothing to write to: the scripted devices are closed")
             invoked_s = self._recorder.now_s
             try:
                 ack = await self._js.publish(
@@ -151,6 +182,9 @@ class ScriptedDevices:
                 # It may have been stored all the same: nobody can tell.
                 self._note(pair, action, invoked_s, outcome_detail=str(e) or type(e).__name__)
                 continue
+            except asyncio.CancelledError:
+                self._note(pair, action, invoked_s, outcome_detail="closed before the answer")
+                raise
             self._note(pair, action, invoked_s, revision=ack.seq, outcome_detail=value.decode())
             return
 
@@ -177,25 +211,52 @@ class ScriptedDevices:
         async with asyncio.TaskGroup() as group:
             for device in self.ids:
                 group.create_task(self._introduce(device))
-        for key, value in await self._stored():
-            with contextlib.suppress(WireError):
-                self._take(parse_desired_key(key), value)
+        await self._catch_up()
         self.ready.set()
+
+    async def _reconnected(self) -> None:
+        """What was said while the link was down came to nobody: read what is stored, as on the first connect."""
+        if self.ready.is_set() and not self._closing:
+            self._spawn(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Act on what is stored now, and forget what is stored no more."""
+        async with self._reading:
+            self._heard.clear()
+            stored: dict[Pair, bytes] = {}
+            async for _ in ticks(_RETRY_EVERY_S):
+                with contextlib.suppress(NatsError):
+                    for key, value in await self._stored():
+                        with contextlib.suppress(WireError):
+                            stored[parse_desired_key(key)] = value
+                    break
+            for pair in (self.desired.keys() | stored.keys()) - self._heard:
+                if pair in stored:
+                    self._take(pair, stored[pair])
+                else:
+                    self._drop(pair)
 
     async def _buckets_there(self) -> bool | None:
         for bucket in Bucket:
             try:
                 await self._js.stream_info(stream_name(bucket))
-            except (NotFoundError, NatsError):
+            except NatsError:
                 return None
         return True
 
     async def _introduce(self, device: DeviceId) -> None:
         info = DeviceInfo(arch="x86_64", os="linux", agent_version="0.0.0", labels={}, boot_id="scripted")
         beat = Heartbeat(agent_version="0.0.0", instance_id="scripted", sequence=1, busy=False)
+        said = {
+            kv_subject(Bucket.DEVICE_INFO, info_key(device)): info.encode(),
+            kv_subject(Bucket.DEVICE_HEARTBEAT, heartbeat_key(device)): beat.encode(),
+        }
         async with self._at_once:
-            await self._js.publish(kv_subject(Bucket.DEVICE_INFO, info_key(device)), info.encode())
-            await self._js.publish(kv_subject(Bucket.DEVICE_HEARTBEAT, heartbeat_key(device)), beat.encode())
+            for subject, value in said.items():
+                async for _ in ticks(_RETRY_EVERY_S):
+                    with contextlib.suppress(NatsError):
+                        await self._js.publish(subject, value)
+                        break
 
     async def _stored(self) -> list[tuple[str, bytes]]:
         """What desired-state holds now, read once, by a consumer that ends with the reading."""
@@ -219,11 +280,15 @@ class ScriptedDevices:
             pair = parse_desired_subject(message.subject)
         except WireError:
             return
+        self._heard.add(pair)
         if "KV-Operation" in (message.headers or {}):
-            if self.desired.pop(pair, None) is not None:
-                self._spawn(self._forget(pair))
-            return
-        self._take(pair, message.data)
+            self._drop(pair)
+        else:
+            self._take(pair, message.data)
+
+    def _drop(self, pair: Pair) -> None:
+        if self.desired.pop(pair, None) is not None:
+            self._spawn(self._forget(pair))
 
     def _take(self, pair: Pair, value: bytes) -> None:
         """Act on a desired state of one of our devices, unless it is the one we acted on already."""
@@ -240,7 +305,10 @@ class ScriptedDevices:
         self._spawn(self.report(pair, phase, error, owner=desired.owner))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        if self._closing:
+            work.close()
+            return
+        task = asyncio.create_task(work, name="scripted devices")
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -248,3 +316,8 @@ class ScriptedDevices:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
+
+    async def _on_error(self, error: Exception) -> None:
+        """A lost link is what scenarios make; an error of our own or a message that was dropped is not."""
+        if isinstance(error, SlowConsumerError) or not isinstance(error, NatsError | OSError):
+            self._failure = self._failure or error

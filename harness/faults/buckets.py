@@ -1,7 +1,9 @@
 """Buckets that are not there, or that somebody made in another way than the contract has it."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
+from nats.errors import Error as NatsError
 from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
@@ -23,7 +25,8 @@ class BucketsMissing:
     async def apply(self) -> None:
         for bucket in self._buckets:
             if await _config(self._js, bucket) is not None:
-                await self._js.delete_stream(stream_name(bucket))
+                with _explained(f"{bucket} cannot be deleted"):
+                    await self._js.delete_stream(stream_name(bucket))
 
     async def prove_active(self) -> str:
         there = [bucket for bucket in self._buckets if await _config(self._js, bucket) is not None]
@@ -52,16 +55,16 @@ class BucketOtherwise:
         self._bucket = bucket
 
     async def apply(self) -> None:
-        await self._js.add_stream(
-            StreamConfig(
-                name=stream_name(self._bucket),
-                subjects=[kv_subject(self._bucket, ">")],
-                max_msgs_per_subject=5,
-                allow_rollup_hdrs=True,
-                deny_delete=True,
-                allow_direct=False,
-            )
+        config = StreamConfig(
+            name=stream_name(self._bucket),
+            subjects=[kv_subject(self._bucket, ">")],
+            max_msgs_per_subject=5,
+            allow_rollup_hdrs=True,
+            deny_delete=True,
+            allow_direct=False,
         )
+        with _explained(f"{self._bucket} cannot be made otherwise"):
+            await self._js.add_stream(config)
 
     async def prove_active(self) -> str:
         config = await _config(self._js, self._bucket)
@@ -81,6 +84,18 @@ class BucketOtherwise:
 
 async def _config(js: JetStreamContext, bucket: Bucket) -> StreamConfig | None:
     try:
-        return (await js.stream_info(stream_name(bucket))).config
+        with _explained(f"{bucket} cannot be looked at"):
+            return (await js.stream_info(stream_name(bucket))).config
     except NotFoundError:
         return None
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Raises ServiceError for what the broker refused or did not answer. That a bucket is not there is an answer."""
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except NatsError as e:
+        raise ServiceError(f"{what}: {str(e) or type(e).__name__}") from e

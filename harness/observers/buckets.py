@@ -4,17 +4,22 @@ It listens on the subject that the bucket republishes to (docs/contract.md): the
 markers too, and one can listen before the bucket exists. The stream's own counters say whether something was missed.
 """
 
+import asyncio
 from typing import Self
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import StreamInfo
 from nats.js.errors import NotFoundError
 
 from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket, stream_name
+from harness.errors import ServiceError, WaitTimeout
 from harness.history import KvEntry, Recorder, StreamState
+from harness.wait import wait_for
 
-CONNECT_WITHIN_S = 5
+CONNECT_WITHIN_S = 5.0
+SEEN_WITHIN_S = 2.0
 
 
 class BucketObserver:
@@ -23,27 +28,61 @@ class BucketObserver:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self.client = client
         self._recorder = recorder
+        self._newest = 0
+        # A write that no republish tells of (the bucket is not as it should be) is waited for only once.
+        self._given_up = 0
 
     @classmethod
     async def start(cls, url: str, recorder: Recorder) -> Self:
-        client = await nats.connect(url, name="fleetproof-observer", connect_timeout=CONNECT_WITHIN_S)
+        """Raises ServiceError if no broker answers there."""
+        client = Client()
         observer = cls(client, recorder)
-        await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
-        await client.flush()
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                await client.connect(url, name="fleetproof-observer")
+                await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
+                await client.flush()
+        except (NatsError, OSError) as e:
+            await client.close()
+            raise ServiceError(f"the witness of the buckets: no broker at {url}: {str(e) or type(e).__name__}") from e
+        except BaseException:
+            await client.close()
+            raise
         return observer
 
     async def close(self) -> None:
         await self.client.close()
 
     async def drain(self) -> None:
-        """On return, whatever the broker stored before the call has been seen."""
-        await self.client.flush()
+        """On return, whatever the broker stored before the call has been seen, if the bucket republishes it.
+
+        The broker republishes apart from its answer to the writer, so a round trip on our connection proves nothing:
+        its own counter says what is to come. Raises ServiceError if it does not answer.
+        """
+        info = await self._info(Bucket.DESIRED_STATE)
+        if info is None or not info.state.messages or info.config.republish is None:
+            return
+        newest = info.state.last_seq
+        if newest == self._given_up:
+            return
+        try:
+            await wait_for(
+                f"the witness to see write {newest}",
+                lambda: True if self._newest >= newest else None,
+                deadline_s=SEEN_WITHIN_S,
+                interval_s=0.005,
+            )
+        except WaitTimeout:
+            # The checks compare the counters themselves and say that something was missed.
+            self._given_up = newest
 
     async def stream_state(self, bucket: Bucket) -> StreamState | None:
-        """Read and record how far a bucket's stream has come; None if there is no such bucket."""
-        try:
-            info = await self.client.jetstream().stream_info(stream_name(bucket))
-        except NotFoundError:
+        """Read and record how far a bucket's stream has come; None if there is no such bucket.
+
+        Raises ServiceError if the broker does not answer.
+        """
+        info = await self._info(bucket)
+        if info is None:
             return None
         state = StreamState(
             at_s=self._recorder.now_s,
@@ -60,15 +99,24 @@ class BucketObserver:
         self._recorder.add(state)
         return state
 
+    async def _info(self, bucket: Bucket) -> StreamInfo | None:
+        try:
+            return await self.client.jetstream().stream_info(stream_name(bucket))
+        except NotFoundError:
+            return None
+        except NatsError as e:
+            raise ServiceError(f"{bucket}: the broker does not answer its witness: {str(e) or type(e).__name__}") from e
+
     async def _republished(self, message: Msg) -> None:
         headers = message.headers or {}
+        self._newest = int(headers.get("Nats-Sequence", "0"))
         self._recorder.add(
             KvEntry(
                 at_s=self._recorder.now_s,
                 bucket=Bucket.DESIRED_STATE.value,
                 key=message.subject.removeprefix(f"{DESIRED_SUBJECT_PREFIX}."),
                 operation="delete" if headers.get("KV-Operation") in {"DEL", "PURGE"} else "put",
-                revision=int(headers.get("Nats-Sequence", "0")),
+                revision=self._newest,
                 previous=int(headers.get("Nats-Last-Sequence", "0")),
                 value=message.data.decode(errors="replace"),
             )

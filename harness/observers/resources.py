@@ -44,9 +44,14 @@ class ResourceObserver:
         self._news = asyncio.Condition()
 
     async def start(self) -> Self:
-        for resource in KINDS:
-            _, version = await self._admin.list_objects(resource, self._namespace)
-            self._tasks.append(asyncio.create_task(self._follow(resource, version), name=f"observe {resource}"))
+        """Raises ServiceError; nothing is left then."""
+        try:
+            for resource in KINDS:
+                _, version = await self._admin.list_objects(resource, self._namespace)
+                self._tasks.append(asyncio.create_task(self._follow(resource, version), name=f"observe {resource}"))
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def close(self) -> None:
@@ -57,18 +62,28 @@ class ResourceObserver:
                 await task
 
     async def drain(self, *, deadline_s: float = 5.0) -> None:
-        """On return, the version that each object has now has been seen."""
+        """On return, the version that each object has now has been seen, and that the others are gone.
+
+        Raises ServiceError: the watch ended, or did not show them in time.
+        """
         for resource, kind in KINDS.items():
-            items, _ = await self._admin.list_objects(resource, self._namespace)
+            items, version = await self._admin.list_objects(resource, self._namespace)
             wanted: dict[str, str] = {}
             for item in items:
                 metadata = msgspec.convert(item, _Object).metadata
                 wanted[f"{kind}/{metadata.name}"] = metadata.resource_version
-            await self._wait_seen(wanted, deadline_s)
+            await self._wait_seen(kind, wanted, int(version), deadline_s)
 
-    async def _wait_seen(self, wanted: dict[str, str], deadline_s: float) -> None:
+    async def _wait_seen(self, kind: str, wanted: dict[str, str], listed_at: int, deadline_s: float) -> None:
         def missing() -> list[str]:
-            return [name for name, version in wanted.items() if int(self._seen.get(name, "0")) < int(version)]
+            late = [name for name, version in wanted.items() if int(self._seen.get(name, "0")) < int(version)]
+            # What is not in the list was deleted before it, unless it is younger than the list.
+            ghosts = [
+                name
+                for name, version in self._seen.items()
+                if name.startswith(f"{kind}/") and name not in wanted and int(version) <= listed_at
+            ]
+            return late + ghosts
 
         try:
             async with asyncio.timeout(deadline_s), self._news:
@@ -78,8 +93,17 @@ class ResourceObserver:
         for task in self._tasks:
             if task.done():
                 task.result()
+                raise ServiceError(f"{task.get_name()}: the watch ended: the witness saw no more")
 
     async def _follow(self, resource: str, version: str) -> None:
+        try:
+            await self._record_all(resource, version)
+        finally:
+            async with self._news:
+                # Whoever waits for news is to learn that there will be none.
+                self._news.notify_all()
+
+    async def _record_all(self, resource: str, version: str) -> None:
         async for event, item in self._admin.watch(resource, self._namespace, version):
             if event not in EVENTS:
                 continue
@@ -101,5 +125,9 @@ class ResourceObserver:
                 )
             )
             async with self._news:
-                self._seen[f"{KINDS[resource]}/{found.metadata.name}"] = found.metadata.resource_version
+                name = f"{KINDS[resource]}/{found.metadata.name}"
+                if EVENTS[event] == "deleted":
+                    self._seen.pop(name, None)
+                else:
+                    self._seen[name] = found.metadata.resource_version
                 self._news.notify_all()

@@ -4,7 +4,6 @@ Its /recovery is asked again and again while it lives, so that the history has w
 """
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from harness.wait import ticks, wait_for
 
 POLL_EVERY_S = 0.025
 CONVERGED = "Converged"
+_PAGE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class _Source(msgspec.Struct):
@@ -112,21 +112,29 @@ class OperatorProcess:
         return await wait_for(f"{self.process.name} to answer /recovery", probe, deadline_s=deadline_s)
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and text of one of its HTTP pages."""
+        """Status and text of one of its HTTP pages, which may be anything: it is what is under test."""
+        content = b""
         try:
             async with self._session.get(self.url + path) as answer:
-                return answer.status, await answer.text()
-        except (aiohttp.ClientError, TimeoutError) as e:
+                async for chunk in answer.content.iter_any():
+                    content += chunk
+                    if len(content) > _PAGE_BYTES_MAX:
+                        raise ServiceError(f"{self.process.name}: {path} is over {_PAGE_BYTES_MAX} bytes")
+                return answer.status, content.decode(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise ServiceError(f"{self.process.name} does not answer {path}: {e}") from e
 
     async def close(self) -> None:
         """Kill it if it lives, and give its port back. Idempotent."""
-        await self.process.kill()
-        self._reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reader
-        await self._session.close()
-        self._port.release()
+        try:
+            await self.process.kill()
+        finally:
+            self._reader.cancel()
+            await asyncio.wait({self._reader})
+            await self._session.close()
+            self._port.release()
+        if not self._reader.cancelled():
+            self._reader.result()
 
     async def _read(self) -> None:
         async for _ in ticks(POLL_EVERY_S):

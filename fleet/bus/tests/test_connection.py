@@ -58,8 +58,20 @@ async def test_wrong_credentials_are_refused_at_once(server: Server, life: Life)
     with pytest.raises(PeerRefused) as refusal:
         async with asyncio.timeout(5):
             await connect(server.url.replace("//", f"//op:{SECRET}@"), life, deadline_s=60)
-    assert "refused the credentials" in str(refusal.value)
+    assert str(refusal.value).endswith("refused the credentials: 'Authorization Violation'; check FLEET_NATS_URL")
     assert SECRET not in str(refusal.value)
+
+
+async def test_the_refusal_is_the_reason_and_not_what_follows(life: Life) -> None:
+    """A reset of the next attempt does not hide why the one before was refused."""
+    callbacks = connection._Callbacks(Client(), life.listener)
+    await callbacks.error(OSError("connection refused"))
+    assert callbacks.detail == "connection refused"
+    for text in ("nats: 'Authorization Violation'", "connection reset"):
+        await callbacks.error(OSError(text))
+    assert callbacks.refused.is_set()
+    assert callbacks.detail == "'Authorization Violation'"
+    assert len(life.errors) == 3
 
 
 async def test_the_right_credentials_connect(server: Server, life: Life) -> None:

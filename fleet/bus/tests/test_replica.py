@@ -83,6 +83,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry in milliseconds and take a silence of under a second for trouble."""
     monkeypatch.setattr(backoff, "_DELAY_S_MIN", 0.001)
     monkeypatch.setattr(backoff, "_DELAY_S_MAX", 0.02)
+    monkeypatch.setattr(replica, "REQUEST_TIMEOUT_S", 1.0)
     monkeypatch.setattr(replica, "_HEARTBEAT_S", 0.2)
     monkeypatch.setattr(replica, "_SILENCE_S_MAX", 0.7)
 
@@ -402,6 +403,19 @@ async def test_a_delivery_after_the_end_is_nobodys(client: Client, sink: Sink) -
     ended.promised(0)
     assert sink.entries == []
     assert sink.log == []
+
+
+async def test_a_session_that_was_left_hears_nothing(following: KvReplica, sink: Sink, client: Client) -> None:
+    """Once `lost` was said, a delivery of the consumer before cannot slip into the next replay."""
+    left = following._session
+    assert left is not None
+    await left.received(Msg(_client=client, reply="", headers={"Status": "100", "Nats-Last-Consumer": "0"}))
+    left.crash = PeerAway("ended by something else than `fail`")
+    left.heard.set()
+    await sink.until(lambda: bool(sink.losses))
+    left.crash = None
+    await left.received(delivery(client, 1))
+    assert sink.entries == []
 
 
 async def test_a_status_of_the_server_is_trouble(client: Client, sink: Sink) -> None:

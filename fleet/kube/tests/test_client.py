@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import web
 
 from fleet.errors import Conflict, FleetError, PeerAway, PeerRefused, SettingsError
@@ -36,7 +37,9 @@ async def test_a_status_is_an_error_of_ours(api: FakeApi, kube: KubeClient, code
     with pytest.raises(kind) as error:
         await kube.list_page("devices", limit=1, continue_token="")
     assert type(error.value) is kind
-    assert str(error.value) == (f"GET /apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices: {code} two lines")
+    assert str(error.value) == (
+        f"GET /apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices: {api.url}: {code} two lines"
+    )
 
 
 async def test_an_error_without_a_message(api: FakeApi, kube: KubeClient) -> None:
@@ -104,7 +107,7 @@ async def test_a_body_without_end_is_refused(api: FakeApi, kube: KubeClient, mon
 
 
 def kubeconfig(folder: Path, url: str) -> Path:
-    ca = (Path(__file__).parent / "ca.pem").read_bytes()
+    ca = trustme.CA().cert_pem.bytes()
     path = folder / "config"
     path.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\n"

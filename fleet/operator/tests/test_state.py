@@ -58,6 +58,12 @@ def test_a_report_of_an_older_generation_does_not_count(state: FleetState) -> No
     assert counts(state) == (0, 1, 0)
 
 
+def test_a_report_of_a_newer_generation_counts(state: FleetState) -> None:
+    """A device that acted on a later write of the same score is no worse for it."""
+    state.report(pair(), report(generation=2))
+    assert counts(state) == (0, 1, 0)
+
+
 def test_a_report_does_not_count_before_the_key_is_written(state: FleetState) -> None:
     """A changed score makes its devices pending at once, before anything was written."""
     state.report(pair(), report())
