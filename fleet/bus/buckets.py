@@ -98,8 +98,7 @@ async def _mend(js: JetStreamContext, bucket: Bucket, existing: StreamConfig) ->
     if existing.max_age:
         changes["max_age"] = 0
     if changes:
-        # `first_seq` is for creation; a server that hears it in an update refuses.
-        await js.update_stream(replace(existing, first_seq=None, **changes))  # type: ignore[arg-type] # by name
+        await js.update_stream(replace(existing, **changes))  # type: ignore[arg-type] # by name
     return BucketReport(bucket, created=False, mended=tuple(sorted(changes)), problems=tuple(problems))
 
 

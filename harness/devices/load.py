@@ -50,7 +50,7 @@ class WriteLoad:
             raise WaitTimeout(f"the write load did not end within {_STOP_WITHIN_S:g} s: no acknowledgement") from e
 
     async def close(self) -> None:
-        """End the load at once, whatever is on its way: for a run that is given up. Idempotent; nothing after `stop`."""
+        """End the load at once: for a run that is given up. Idempotent, and nothing to do after `stop`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -42,6 +42,7 @@ from fleet.wire import (
 )
 from harness.errors import ServiceError
 from harness.history import Op, Recorder
+from harness.services.nats_client import close_client
 from harness.wait import ticks, wait_for
 
 PUT_STATE = "put device-state"
@@ -104,7 +105,7 @@ class ScriptedDevices:
                     error_cb=devices._on_error,
                 )
         except (NatsError, OSError) as e:
-            await client.close()
+            await devices.close()
             raise ServiceError(f"scripted devices: no broker at {url}: {str(e) or type(e).__name__}") from e
         devices._spawn(devices._join())
         return devices
@@ -116,7 +117,7 @@ class ScriptedDevices:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.close()
+        await close_client(self._client)
         if self._failure is not None:
             raise ServiceError(f"scripted devices failed: {self._failure}") from self._failure
 

@@ -16,9 +16,11 @@ from nats.js.errors import NotFoundError
 from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket, stream_name
 from harness.errors import ServiceError, WaitTimeout
 from harness.history import KvEntry, Recorder, StreamState
+from harness.services.nats_client import close_client
 from harness.wait import wait_for
 
 CONNECT_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 5.0
 SEEN_WITHIN_S = 2.0
 
 
@@ -43,15 +45,15 @@ class BucketObserver:
                 await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
                 await client.flush()
         except (NatsError, OSError) as e:
-            await client.close()
+            await observer.close()
             raise ServiceError(f"the witness of the buckets: no broker at {url}: {str(e) or type(e).__name__}") from e
         except BaseException:
-            await client.close()
+            await observer.close()
             raise
         return observer
 
     async def close(self) -> None:
-        await self.client.close()
+        await close_client(self.client)
 
     async def drain(self) -> None:
         """On return, whatever the broker stored before the call has been seen, if the bucket republishes it.
@@ -101,7 +103,7 @@ class BucketObserver:
 
     async def _info(self, bucket: Bucket) -> StreamInfo | None:
         try:
-            return await self.client.jetstream().stream_info(stream_name(bucket))
+            return await self.client.jetstream(timeout=ANSWER_WITHIN_S).stream_info(stream_name(bucket))
         except NotFoundError:
             return None
         except NatsError as e:

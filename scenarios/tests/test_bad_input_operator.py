@@ -179,7 +179,7 @@ async def test_an_api_server_that_is_away_is_named(
     """Nobody listens at the kubeconfig's server: its address and how long it was tried."""
     ended = await operator(footprint, offline(closed_port.port), {"FLEET_NATS_URL": broker.url_for("op")})
     line = the_line(ended, PEER)
-    assert line.startswith("fleet: gave up after 1 s: ")
+    assert "gave up after 1 s: " in line
     assert f"https://{HOST}:{closed_port.port}" in line
     assert footprint.left() == []
 

@@ -11,8 +11,6 @@ import scenarios
 from harness.history import History, Op, Process, Recovery
 from harness.services.warden import DEATHS_WITHIN_S
 from harness.wait import wait_for
-from scenarios.demo import ACKNOWLEDGED_PER_S_MIN
-from scenarios.fleet_world import CONVERGE_S
 from scenarios.tests.commands import FLEETPROOF, Command, Footprint, run
 
 STARTED = "starting the operator"
@@ -23,12 +21,18 @@ SERVERS = {"etcd", "kube-apiserver", "toxiproxy-server", "nats-server", "harness
 AROUND_KILL_S = 0.1
 # An orderly end takes under a second; a busy machine may be ten times slower.
 ORDERLY_WITHIN_S = 20.0
+START_WITHIN_S = 60.0
 
 
 def started(footprint: Footprint) -> set[str]:
     """Which of the servers live: without them nobody could say that they are gone later."""
     commands = " ".join(footprint.processes().values())
     return {server for server in SERVERS if server in commands}
+
+
+def operators(footprint: Footprint) -> int:
+    """How many operators under test live."""
+    return sum(command.endswith(" fleet operator") for command in footprint.processes().values())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,8 @@ async def test_a_killed_demo_is_cleared_and_the_next_one_proves_it(footprint: Fo
     a second acknowledged, up to the kill and on from it, and Converged in under 30 s.
     """
     killed = await Command.start([*FLEETPROOF, "demo"], footprint)
-    await killed.wait_line(SETTLED)
+    await killed.wait_line(STARTED)
+    await wait_for("an operator", lambda: operators(footprint) or None, deadline_s=START_WITHIN_S)
     assert started(footprint) == SERVERS
     killed.interrupt(signal.SIGKILL)
     assert (await killed.end()).code == -signal.SIGKILL
@@ -88,13 +93,13 @@ def require_load_through_the_kill(history: History) -> None:
     assert start is not None
     assert end is not None
     acknowledged = [op.at_s for op in history.of(Op) if op.outcome == "ok" and start[1].at_s <= op.at_s <= end[1].at_s]
-    assert len(acknowledged) / (end[1].at_s - start[1].at_s) >= ACKNOWLEDGED_PER_S_MIN
+    assert len(acknowledged) / (end[1].at_s - start[1].at_s) >= 200.0
     assert [at for at in acknowledged if kill_s - AROUND_KILL_S <= at < kill_s]
     assert [at for at in acknowledged if kill_s < at <= kill_s + AROUND_KILL_S]
     (spawned_s,) = (p.at_s for p in history.of(Process) if p.name == "operator-2" and p.event == "spawned")
     assert kill_s < spawned_s
     converged = [r.at_s for r in history.of(Recovery) if r.process == "operator-2" and r.phase == "Converged"]
-    assert 0 < min(converged) - kill_s < CONVERGE_S
+    assert 0 < min(converged) - kill_s < 30.0
 
 
 async def test_ctrl_c_to_a_parallel_test_run_cleans_up(footprint: Footprint, tmp_path: Path) -> None:
@@ -111,11 +116,10 @@ async def test_ctrl_c_to_a_parallel_test_run_cleans_up(footprint: Footprint, tmp
         cwd=scenarios_folder.parent,
     )
 
-    def both_operators_started() -> bool | None:
-        operators = [command for command in footprint.processes().values() if command.endswith(" fleet operator")]
-        return True if len(operators) == 2 else None
+    def one_each() -> bool | None:
+        return True if operators(footprint) == 2 else None
 
-    await wait_for("an operator in each worker", both_operators_started, deadline_s=60.0)
+    await wait_for("an operator in each worker", one_each, deadline_s=START_WITHIN_S)
     assert started(footprint) == SERVERS
     session.interrupt(signal.SIGINT)
     ended = await session.end(deadline_s=ORDERLY_WITHIN_S)
@@ -128,11 +132,7 @@ async def test_sigterm_to_a_run_cleans_up(footprint: Footprint) -> None:
     """SIGTERM to `fleetproof run` in the middle of a case: one line, 130, nothing left."""
     command = await Command.start([*FLEETPROOF, "run", "missing-buckets"], footprint)
 
-    def operator_started() -> bool | None:
-        operators = [command for command in footprint.processes().values() if command.endswith(" fleet operator")]
-        return True if operators else None
-
-    await wait_for("an operator", operator_started, deadline_s=60.0)
+    await wait_for("an operator", lambda: operators(footprint) or None, deadline_s=START_WITHIN_S)
     assert started(footprint) == SERVERS
     command.interrupt(signal.SIGTERM)
     ended = await command.end(deadline_s=ORDERLY_WITHIN_S)

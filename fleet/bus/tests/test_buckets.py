@@ -95,6 +95,7 @@ async def test_an_existing_bucket_is_mended_and_keeps_what_it_holds(js: JetStrea
     config = await stored(js)
     wanted = buckets.wanted_config(DESIRED, first_seq=5000)
     assert config.max_msgs_per_subject == 1
+    assert config.first_seq == 5000
     assert config.republish == wanted.republish
     assert not config.max_age
     kept = await js.get_msg(stream_name(DESIRED), subject=kv_subject(DESIRED, "d.web"))

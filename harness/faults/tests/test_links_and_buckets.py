@@ -1,0 +1,126 @@
+"""Latency on a link, buckets missing or made otherwise: proved where they bite, unproved where they are toothless."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from fleet.wire import Bucket
+from harness.checks.life import faults_bit
+from harness.devices.tests.broker import Broker
+from harness.env import Foundation
+from harness.errors import ServiceError
+from harness.faults.buckets import BucketOtherwise, BucketsMissing
+from harness.faults.fault import Fault, mend, strike
+from harness.faults.latency import Latency
+from harness.history import Fault as FaultRecord
+from harness.services.toxiproxy import Proxy
+
+LATENCY_MS = 80
+
+
+@pytest.fixture
+async def link(foundation: Foundation, broker: Broker) -> AsyncIterator[Proxy]:
+    proxy = await foundation.toxiproxy.create("link-under-test", broker.server.address)
+    yield proxy
+    await proxy.delete()
+
+
+async def nothing(*_: object, **__: object) -> None:
+    """A fault whose tool does nothing."""
+
+
+async def struck(broker: Broker, fault: Fault) -> list[str]:
+    """Apply and heal; what was proved of it."""
+    await strike(fault, broker.recorder)
+    await mend(fault, broker.recorder)
+    return [record.event for record in broker.recorder.history().of(FaultRecord)]
+
+
+async def test_latency(broker: Broker, link: Proxy) -> None:
+    """Slow after it was applied, fast after it was healed."""
+    fault = Latency(link, LATENCY_MS)
+    assert await struck(broker, fault) == ["applied", "proved-active", "healed", "proved-healed"]
+    assert fault.target == link.name
+
+
+async def test_latency_that_is_not_there(broker: Broker, link: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toxic that was never set is seen to be missing, and the run is inconclusive."""
+    monkeypatch.setattr(Proxy, "add_toxic", nothing)
+    fault = Latency(link, LATENCY_MS)
+    await strike(fault, broker.recorder)
+    assert broker.recorder.history().of(FaultRecord)[-1].event == "unproved"
+    assert faults_bit(broker.recorder.history()).outcome == "inconclusive"
+
+
+async def test_latency_that_stays(broker: Broker, link: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toxic that is still there after the heal is no heal."""
+    monkeypatch.setattr(Proxy, "remove_toxic", nothing)
+    assert (await struck(broker, Latency(link, LATENCY_MS)))[-1] == "unproved"
+
+
+async def test_latency_of_a_dead_link(broker: Broker, link: Proxy) -> None:
+    """A link that carries nothing proves no latency: another fault than the one that was meant."""
+    await link.disable()
+    await strike(Latency(link, LATENCY_MS), broker.recorder)
+    assert broker.recorder.history().of(FaultRecord)[-1].event == "unproved"
+
+
+async def test_missing_buckets(broker: Broker) -> None:
+    """They are gone, the others are not; healed is when somebody has made them again."""
+    await broker.make()
+    fault = BucketsMissing(broker.js, [Bucket.DEVICE_INFO, Bucket.DEVICE_STATE])
+    await strike(fault, broker.recorder)
+    assert "proved-active" in [record.event for record in broker.recorder.history().of(FaultRecord)]
+    assert await broker.messages(Bucket.DESIRED_STATE) == 0
+    await broker.make([Bucket.DEVICE_INFO])
+    with pytest.raises(ServiceError, match="still missing: device-state"):
+        await fault.prove_healed()
+    await broker.make([Bucket.DEVICE_STATE])
+    assert "all of them" in await fault.prove_healed()
+
+
+async def test_missing_buckets_on_a_fresh_broker(broker: Broker) -> None:
+    """Nothing to delete is nothing wrong: they are missing."""
+    await BucketsMissing(broker.js, list(Bucket)).apply()
+    assert await BucketsMissing(broker.js, list(Bucket)).prove_active()
+
+
+async def test_a_bucket_that_came_back_at_once(broker: Broker) -> None:
+    """Somebody makes it again before the proof: the fault had no teeth."""
+    await broker.make()
+    fault = BucketsMissing(broker.js, [Bucket.DEVICE_INFO])
+    await fault.apply()
+    await broker.make([Bucket.DEVICE_INFO])
+    with pytest.raises(ServiceError, match="still there: device-info"):
+        await fault.prove_active()
+
+
+async def test_a_bucket_otherwise(broker: Broker) -> None:
+    """Five values per key until somebody mends it."""
+    fault = BucketOtherwise(broker.js, Bucket.DEVICE_STATE)
+    await strike(fault, broker.recorder)
+    assert broker.recorder.history().of(FaultRecord)[-1].event == "proved-active"
+    with pytest.raises(ServiceError, match="not mended"):
+        await fault.prove_healed()
+    config = (await broker.js.stream_info("KV_device-state")).config
+    config.max_msgs_per_subject = 1
+    await broker.js.update_stream(config)
+    assert await fault.prove_healed()
+
+
+async def test_a_bucket_otherwise_where_there_is_one(broker: Broker) -> None:
+    """A bucket that is there already is not remade: one clear error, and it is as it was."""
+    await broker.make()
+    fault = BucketOtherwise(broker.js, Bucket.DEVICE_STATE)
+    with pytest.raises(ServiceError, match="device-state cannot be made otherwise"):
+        await fault.apply()
+    with pytest.raises(ServiceError, match="not as it was made"):
+        await fault.prove_active()
+
+
+async def test_a_broker_that_does_not_answer(broker: Broker) -> None:
+    """A proof that could not be had is no proof: the library's error becomes ours."""
+    js = broker.client.jetstream(timeout=0.2)
+    await broker.server.kill()
+    with pytest.raises(ServiceError, match="device-info cannot be looked at"):
+        await BucketsMissing(js, [Bucket.DEVICE_INFO]).prove_active()
