@@ -12,7 +12,12 @@ async def close_client(client: Client) -> None:
     except OSError:
         # It raised while it flushed to nobody, before it came to end its subscriptions.
         subscriptions = list(client._subs.values())  # noqa: SLF001 - there is no other way to them
-        tasks = [it._wait_for_msgs_task for it in subscriptions if it._wait_for_msgs_task]  # noqa: SLF001 - as above
-        for task in tasks:
-            task.cancel()
+        tasks: list[asyncio.Task[None]] = []
+        for subscription in subscriptions:
+            # nats-py declares it as None, which it is not once a callback is there.
+            task: asyncio.Task[None] | None = getattr(subscription, "_wait_for_msgs_task", None)
+            if task is not None:
+                tasks.append(task)
+        for running in tasks:
+            running.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,5 @@
 """The verdict on a defective product is turned around: red by the named check is green, anything else is not."""
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,7 +57,7 @@ def ended(raised: BaseException | None, *, expect_red: bool, converged: bool = T
         funcargs={"env": FakeEnvironment(converged=converged)},
         config=None,
     )
-    hook = cast("Generator[None, object, object]", hooks.pytest_pyfunc_call(cast("pytest.Function", item)))
+    hook = hooks.pytest_pyfunc_call(cast("pytest.Function", item))
     next(hook)
     try:
         if raised is None:

@@ -122,6 +122,15 @@ class TestConvergedInTime:
         story.recovery("Converged", "operator-3")
         assert self.check(story.history()).outcome == "pass"
 
+    def test_one_that_was_killed_on_the_way_is_not_waited_for(self) -> None:
+        """It had no time to converge; its successor has to."""
+        story = self.restarted()
+        story.process("signalled", "operator-2", pid=2, signal="SIGKILL")
+        assert self.check(story.history()).outcome == "inconclusive"
+        story.process("spawned", "operator-3", pid=3)
+        story.recovery("Converged", "operator-3")
+        assert self.check(story.history()).outcome == "pass"
+
     def test_two_operators_at_once(self) -> None:
         """Each of them has to."""
         story = self.restarted()
