@@ -5,6 +5,7 @@ test     case folder -> history -> environment -> the test -> close -> leak audi
 """
 
 import os
+import shlex
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ _REQUIRE_ALL = "all"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fleetproof")
     group.addoption("--runs", type=Path, help="folder that gets a folder per run (default: .fleetproof/runs)")
+    group.addoption(
+        "--operator",
+        metavar="COMMAND",
+        help="the operator under test, started with the environment of docs/contract.md (default: fleet operator)",
+    )
     group.addoption("--require", default="", help="capabilities whose absence fails instead of skipping: all, or names")
 
 
@@ -69,9 +75,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def operator_command() -> Sequence[str]:
-    """How the operator under test is started; a scenario may override it."""
-    return (sys.executable, "-m", "fleet", "operator")
+def operator_command(pytestconfig: pytest.Config) -> Sequence[str]:
+    """How the operator under test is started; a scenario may override it. No shell reads it."""
+    command = pytestconfig.getoption("--operator")
+    return shlex.split(command) if command else (sys.executable, "-m", "fleet", "operator")
 
 
 @pytest.fixture(scope="session")

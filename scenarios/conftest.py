@@ -14,7 +14,6 @@ import pytest
 
 from harness.checks.judge import Judgement
 from harness.env import Environment
-from harness.errors import HarnessError
 from harness.history import Recovery
 from harness.run_stash import run_folder_of
 from reports.allure import attach_case
@@ -130,7 +129,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     ended_by: BaseException | None = None
     try:
         outcome = yield
-    except (AssertionError, HarnessError, ExceptionGroup) as e:
+    except Exception as e:  # noqa: BLE001 - raised again below, once the case's result is written
         ended_by = e
     judgement = ended_by.judgement if isinstance(ended_by, NotPassed) else env.judgement
     trouble = None if ended_by is None or isinstance(ended_by, NotPassed) else f"{type(ended_by).__name__}: {ended_by}"
@@ -170,6 +169,8 @@ def _require_caught(defect: Defect, env: Environment, judgement: Judgement, ende
     if not any(recovery.phase == "Converged" for recovery in env.recorder.history().of(Recovery)):
         raise AssertionError(f"the operator with {defect.name} never converged: nothing was caught") from ended_by
     red = [finding.check for finding in judgement.of("fail")]
+    if no_crash := [f for f in judgement.of("fail") if f.check == "no-crash" != defect.check]:
+        raise AssertionError(f"the operator with {defect.name} crashed: {no_crash[0].reason}") from ended_by
     if defect.check not in red:
         raise AssertionError(f"{defect.name} was not caught by {defect.check}; red were: {red or 'none'}") from ended_by
 

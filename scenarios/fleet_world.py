@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
-from harness.checks.reference import World, status_aggregate
+from harness.checks.reference import World, status_shown
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
 from harness.services.operator import OperatorProcess
@@ -111,7 +111,7 @@ async def wait_status_true(env: Environment, deadline_s: float) -> None:
     async def probe() -> Sequence[str] | None:
         await env.settle_witnesses()
         world = World.at_end(env.recorder.history())
-        true = [n for n, d in world.deployments.items() if status_aggregate(d) == world.aggregate(n)]
+        true = [n for n, d in world.deployments.items() if status_shown(d) == world.status(n)]
         full = world.stored.keys() == world.wanted.keys() == world.reports.keys()
         return true if full and len(true) == len(world.deployments) else None
 

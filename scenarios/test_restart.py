@@ -5,6 +5,7 @@ import signal
 from dataclasses import dataclass
 
 from fleet.wire import Phase
+from harness.checks.contract import buckets_honour_contract, buckets_kept
 from harness.checks.gate import step_reached
 from harness.checks.life import converged_in_time, faults_bit, no_unexpected_exit, operator_worked
 from harness.checks.status import status_true, status_true_soon
@@ -100,6 +101,8 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
             exactly_one_write_each("edit", "edit-settled", edited, case.size.selected(0)),
             wanted_keys_present,
             status_true,
+            buckets_honour_contract,
+            buckets_kept,
         )
     )
 
@@ -162,5 +165,7 @@ async def test_killed_mid_tick(env: Environment, case: MidTick) -> None:
             status_true_soon("restart", TICK_S + TICK_GRACE_S),
             status_true,
             wanted_keys_present,
+            buckets_honour_contract,
+            buckets_kept,
         )
     )

@@ -42,6 +42,16 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """All that a Deployment's status says, times and wording apart."""
+
+    aggregate: Aggregate
+    ready: bool
+    observed_generation: int
+    last_error_device: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The end state that a history shows."""
 
@@ -76,11 +86,29 @@ class World:
             counts[self._standing(key)] += 1
         return Aggregate(matched=len(keys), **counts)
 
+    def status(self, deployment: str) -> Shown:
+        """What a Deployment's status should show."""
+        aggregate = self.aggregate(deployment)
+        failures = [
+            (self.reports[key].last_event_at, key[0])
+            for key in self.wanted
+            if key[1] == deployment and self._standing(key) == "failed"
+        ]
+        return Shown(
+            aggregate,
+            ready=aggregate.matched > 0 and aggregate.succeeded == aggregate.matched,
+            observed_generation=self.deployments[deployment].generation,
+            last_error_device=max(failures)[1] if failures else None,
+        )
+
     def _standing(self, key: Key) -> str:
         report, desired = self.reports.get(key), self.stored.get(key)
         if report is None or desired is None or report.owner.uid != desired.owner.uid:
             return "pending"
         if report.owner.generation < desired.owner.generation:
+            return "pending"
+        if desired.owner.uid != self.deployments[key[1]].uid or desired.score != self.wanted[key]:
+            # The key does not hold yet what the Deployment asks for now.
             return "pending"
         return {"Running": "succeeded", "Failed": "failed"}.get(report.phase.value, "pending")
 
@@ -122,6 +150,21 @@ def status_aggregate(deployment: Resource) -> Aggregate | None:
         return None
     counts = cast("dict[str, int]", shown)
     return Aggregate(*(counts.get(name, 0) for name in ("matched", "succeeded", "pending", "failed")))
+
+
+def status_shown(deployment: Resource) -> Shown | None:
+    """What a Deployment's status shows; None if it has none yet."""
+    aggregate = status_aggregate(deployment)
+    if aggregate is None:
+        return None
+    error = cast("Json", deployment.status["aggregate"]).get("lastError")
+    conditions = cast("list[Json]", deployment.status.get("conditions") or [])
+    return Shown(
+        aggregate,
+        ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions),
+        observed_generation=cast("int", deployment.status.get("observedGeneration", 0)),
+        last_error_device=str(cast("Json", error).get("device")) if isinstance(error, dict) else None,
+    )
 
 
 def score_of(spec: Json) -> Score:

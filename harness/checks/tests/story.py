@@ -59,6 +59,16 @@ def desired(uid: str = "uid-app", generation: int = 1, image: str = "registry.ex
     return DesiredState(Owner(uid, generation), score(image)).encode().decode()
 
 
+def status_of(aggregate: Mapping[str, object], *, ready: bool | None = None, generation: int = 1) -> Json:
+    """A whole status around these counts; Ready follows from them unless it is given."""
+    holds = aggregate.get("matched") == aggregate.get("succeeded") if ready is None else ready
+    return {
+        "aggregate": dict(aggregate),
+        "observedGeneration": generation,
+        "conditions": [{"type": "Ready", "status": "True" if holds else "False"}],
+    }
+
+
 def report(phase: Phase = Phase.RUNNING, *, uid: str = "uid-app", generation: int = 1, after_s: float = 0.0) -> str:
     state = DeviceState(phase, MADE_AT + timedelta(seconds=after_s), Owner(uid, generation))
     return state.encode().decode()
@@ -209,7 +219,7 @@ class Story:
         uid: str | None = None,
         event: Literal["added", "modified", "deleted"] = "modified",
     ) -> int:
-        status: Json = {} if counts is None else {"aggregate": dict(counts)}
+        status = {} if counts is None else status_of(counts)
         return self.resource(
             "Deployment", name, spec=spec or spec_of(), status=status, deleting=deleting, uid=uid, event=event
         )

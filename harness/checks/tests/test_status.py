@@ -5,10 +5,10 @@ import pytest
 from fleet.wire import Bucket, Phase
 from harness.checks.judge import Check
 from harness.checks.status import status_true, status_true_soon
-from harness.checks.tests.story import TRUE, Story, report, settled
+from harness.checks.tests.story import TRUE, Story, report, settled, spec_of, status_of
 
 TARGET = "site.rack.device-0.app"
-FAILED = {"matched": 1, "succeeded": 0, "pending": 0, "failed": 1}
+FAILED = {"matched": 1, "succeeded": 0, "pending": 0, "failed": 1, "lastError": {"device": "site.rack.device-0"}}
 SOON = status_true_soon("restart", 2)
 
 
@@ -31,6 +31,22 @@ class TestStatusTrue:
         story.asked()
         found = status_true(story.history())
         assert (found.outcome, found.evidence) == ("fail", (line,))
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            status_of(TRUE, ready=False),
+            status_of(TRUE, generation=0),
+            status_of({**TRUE, "lastError": {"device": "site.rack.device-0"}}),
+        ],
+        ids=["ready", "generation", "last-error"],
+    )
+    def test_right_counts_are_not_all(self, status: dict[str, object]) -> None:
+        """Ready, the generation observed and the last error have to be true as well."""
+        story = settled()
+        story.resource("Deployment", "app", spec=spec_of(), status=status)
+        story.asked()
+        assert status_true(story.history()).outcome == "fail"
 
     def test_no_status(self) -> None:
         """A Deployment that no operator ever looked at is not true by silence."""
