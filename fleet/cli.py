@@ -62,11 +62,10 @@ def operator() -> None:
 @click.option("--apply", "apply_", is_flag=True, help="Install them in the cluster of the kubeconfig.")
 @click.option(
     "--kubeconfig",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="KUBECONFIG",
     help="Used by --apply; the pod's service account if not given.",
 )
-def crds(*, apply_: bool, kubeconfig: Path | None) -> None:
+def crds(*, apply_: bool, kubeconfig: str | None) -> None:
     """Print the custom resource definitions, or install them.
 
     \b
@@ -75,12 +74,13 @@ def crds(*, apply_: bool, kubeconfig: Path | None) -> None:
       fleet crds --apply --kubeconfig ~/.kube/config
     """
     from fleet import crds as definitions  # noqa: PLC0415 - see `operator`
+    from fleet.settings import kubeconfig_at  # noqa: PLC0415 - see `operator`
 
     if not apply_:
         click.echo(definitions.manifest_text(), nl=False)
         return
     try:
-        names = asyncio.run(_apply_crds(kubeconfig))
+        names = asyncio.run(_apply_crds(kubeconfig_at(kubeconfig)))
     except FleetError as e:
         _fail(e)
     for name in names:

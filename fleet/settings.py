@@ -30,7 +30,7 @@ class OperatorSettings:
         host, port = _address(environment.get("FLEET_HTTP_ADDR", "127.0.0.1:8080"))
         return cls(
             nats_url=check_url(_required(environment, "FLEET_NATS_URL", "nats://HOST:PORT")),
-            kubeconfig=kubeconfig_from(environment),
+            kubeconfig=kubeconfig_at(environment.get("KUBECONFIG")),
             namespace=_namespace(_required(environment, "FLEET_NAMESPACE", "a namespace of the cluster")),
             http_host=host,
             http_port=port,
@@ -38,9 +38,8 @@ class OperatorSettings:
         )
 
 
-def kubeconfig_from(environment: Mapping[str, str]) -> Path | None:
-    """`KUBECONFIG`, if set, must be one readable file."""
-    value = environment.get("KUBECONFIG", "")
+def kubeconfig_at(value: str | None) -> Path | None:
+    """A kubeconfig that is given (in KUBECONFIG, or by an option) must be one readable file."""
     if not value:
         return None
     path = Path(value)

@@ -18,6 +18,7 @@ from harness.capability import Unavailable, capability_named, probe_all
 from harness.env import Environment, Foundation
 from harness.env.foundation import NEEDED
 from harness.env.recording import recording
+from harness.errors import HarnessError
 from harness.leaks import LeakAudit
 from harness.run_stash import RUN_FOLDER, run_folder_of
 from harness.toolchain import Toolchain
@@ -44,7 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is None:
         runs = runs_folder(config.getoption("--runs"), environ=os.environ, cwd=Path.cwd())
-        folder = RunFolder.create(runs, started=datetime.now(UTC))
+        try:
+            folder = RunFolder.create(runs, started=datetime.now(UTC))
+        except HarnessError as e:
+            raise pytest.UsageError(str(e)) from e
     else:
         folder = RunFolder.open(Path(worker_input[_WORKER_RUN_FOLDER]))
     config.stash[RUN_FOLDER] = folder

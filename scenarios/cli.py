@@ -139,12 +139,14 @@ def list_shapes(*, as_json: bool) -> None:
 @click.option("--defect", type=click.Choice(sorted(DEFECTS)), help="Run on the product with this defect: it is red.")
 @click.option("-n", "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--operator", metavar="COMMAND", help="Another operator that honours docs/contract.md.")
 @click.option("--runs", type=click.Path(file_okay=False, path_type=Path), help="Folder that gets a folder per run.")
 def run(
     shapes: tuple[str, ...],
     *,
     cases: tuple[str, ...],
     defect: str | None,
+    operator: str | None,
     workers: int,
     as_json: bool,
     runs: Path | None,
@@ -157,10 +159,13 @@ def run(
       fleetproof run 15 20 -n 2
       fleetproof run cold-restart-full-kv --defect no-seed
       fleetproof run all --json
+      fleetproof run all --operator "/opt/other/operator --verbose"
     """
     from scenarios.runner import Selection, execute  # noqa: PLC0415 - pytest and the harness load only here
 
-    selection = Selection([s.id for s in _chosen(shapes)], cases, defect, workers, runs)
+    if defect is not None and operator is not None:
+        _fail("--defect patches our own operator: it goes without --operator")
+    selection = Selection([s.id for s in _chosen(shapes)], cases, defect, operator, workers, runs)
     if defect is not None and DEFECTS[defect].shape not in selection.shapes:
         _fail(f"{defect} is a defect of {DEFECTS[defect].shape}, which was not chosen")
     console = make_console(stderr=as_json)

@@ -40,6 +40,7 @@ class Selection:
     shapes: Sequence[str]
     cases: Sequence[str]
     defect: str | None
+    operator: str | None
     workers: int
     runs: Path | None
 
@@ -61,6 +62,8 @@ class Selection:
         arguments += [f"--case={case}" for case in self.cases]
         if self.defect:
             arguments += [f"--defect={self.defect}"]
+        if self.operator:
+            arguments += [f"--operator={self.operator}"]
         if self.workers > 1:
             arguments += ["-n", str(self.workers)]
         if self.runs:

@@ -235,5 +235,5 @@ async def test_crds_need_a_kubeconfig_that_is_there(footprint: Footprint, tmp_pa
     missing = tmp_path / "no-such-config"
     ended = await run([*FLEET, "crds", "--apply", "--kubeconfig", str(missing)], footprint)
     assert (ended.code, list(ended.out)) == (BAD_INPUT, [])
-    assert str(missing) in ended.err[-1]
+    assert list(ended.err) == [f"fleet: KUBECONFIG: {missing} is not a readable file"]
     assert footprint.left() == []
