@@ -1,7 +1,7 @@
 """A replica on a real server: complete replays, a `current` that is revoked, and nothing left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -15,62 +15,9 @@ from fleet import backoff
 from fleet.bus import buckets, replica
 from fleet.bus.replica import Entry, KvReplica
 from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
+from fleet.bus.tests.sink import BUCKET, STREAM, Sink, delivery
 from fleet.errors import PeerAway
-from fleet.wire import Bucket, kv_subject, stream_name
-
-BUCKET = Bucket.DEVICE_STATE
-STREAM = stream_name(BUCKET)
-
-
-class Sink:
-    """Writes down what it is told; `until` waits for it."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.values: dict[str, bytes | None] = {}
-        self.entries: list[Entry] = []
-        self.expected: int | None = None
-        self.on_entry: Callable[[Entry], None] = lambda _: None
-        self._news = asyncio.Event()
-
-    def replay_started(self) -> None:
-        self._note("replay_started")
-
-    def expecting(self, count: int) -> None:
-        self.expected = count
-
-    def entry(self, entry: Entry) -> None:
-        self.on_entry(entry)
-        self.entries.append(entry)
-        self.values[entry.key] = entry.value
-        self._news.set()
-
-    def replayed(self) -> None:
-        self._note("replayed")
-
-    def lost(self, reason: str) -> None:
-        self._note(f"lost: {reason}")
-
-    def _note(self, line: str) -> None:
-        self.log.append(line)
-        self._news.set()
-
-    @property
-    def replays(self) -> int:
-        return self.log.count("replayed")
-
-    @property
-    def losses(self) -> list[str]:
-        return [line for line in self.log if line.startswith("lost: ")]
-
-    async def until(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
-        try:
-            async with asyncio.timeout(deadline_s):
-                while not condition():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            pytest.fail(f"not within {deadline_s:g} s: {self.log}, {len(self.values)} values")
+from fleet.wire import kv_subject
 
 
 @pytest.fixture(autouse=True)
@@ -386,25 +333,6 @@ async def test_without_a_connection_it_asks_nothing(client: Client, js: JetStrea
     assert sink.log == ["lost: bucket device-state: NATS is not connected"] * 3
 
 
-def session(client: Client, sink: Sink) -> replica._Session:
-    return replica._Session(client, BUCKET, sink, set())
-
-
-def delivery(client: Client, sequence: int, headers: dict[str, str] | None = None) -> Msg:
-    reply = f"$JS.ACK.{STREAM}.c.1.100.{sequence}.1.0"
-    return Msg(_client=client, subject=kv_subject(BUCKET, "k"), reply=reply, data=b"x", headers=headers)
-
-
-async def test_a_delivery_after_the_end_is_nobodys(client: Client, sink: Sink) -> None:
-    """What arrives once a session has ended is not folded in: the next replay has it."""
-    ended = session(client, sink)
-    ended.fail("left")
-    await ended.received(delivery(client, 1))
-    ended.promised(0)
-    assert sink.entries == []
-    assert sink.log == []
-
-
 async def test_a_session_that_was_left_hears_nothing(following: KvReplica, sink: Sink, client: Client) -> None:
     """Once `lost` was said, a delivery of the consumer before cannot slip into the next replay."""
     left = following._session
@@ -416,49 +344,3 @@ async def test_a_session_that_was_left_hears_nothing(following: KvReplica, sink:
     left.crash = None
     await left.received(delivery(client, 1))
     assert sink.entries == []
-
-
-async def test_a_status_of_the_server_is_trouble(client: Client, sink: Sink) -> None:
-    """A status that is no heartbeat, such as "consumer deleted", ends the session with the server's words."""
-    hit = session(client, sink)
-    await hit.received(delivery(client, 1, {"Status": "409", "Description": "Consumer Deleted"}))
-    assert hit.failure == "the server says 409 Consumer Deleted"
-    assert sink.entries == []
-
-
-async def test_a_heartbeat_that_counts_more_than_we_saw_is_a_gap(client: Client, sink: Sink) -> None:
-    """The last message may be the one that was lost: the heartbeat after it tells."""
-    hit = session(client, sink)
-    await hit.received(delivery(client, 1))
-    await hit.received(Msg(_client=client, headers={"Status": "100", "Nats-Last-Consumer": "2"}))
-    assert hit.failure == "the server delivered 2, we saw 1"
-
-
-async def test_flow_control_is_answered(client: Client, sink: Sink) -> None:
-    """A server that waits for us to catch up gets its answer, whichever way it asks."""
-    asked = await client.subscribe("fc.*")
-    hit = session(client, sink)
-    await hit.received(Msg(_client=client, reply="fc.request", headers={"Status": "100"}))
-    await hit.received(Msg(_client=client, headers={"Status": "100", "Nats-Consumer-Stalled": "fc.stalled"}))
-    assert [(await asked.next_msg(timeout=5)).subject for _ in range(2)] == ["fc.request", "fc.stalled"]
-    assert hit.failure is None
-
-
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        ("$JS.ACK.KV_x.c.1.17.3.1700000000000000000.5", (17, 3, 5)),
-        ("$JS.ACK.hub.ACCOUNT.KV_x.c.1.17.3.1700000000000000000.5.rnd", (17, 3, 5)),
-        ("$JS.ACK.KV_x.c.1.18446744073709551615.3.1.5", (2**64 - 1, 3, 5)),
-    ],
-)
-def test_both_forms_of_a_delivery_are_read(reply: str, expected: tuple[int, int, int]) -> None:
-    """The short form and the one with domain and account; revisions of 64 bits."""
-    assert replica._delivery(reply) == expected
-
-
-@pytest.mark.parametrize("reply", ["", "a.b", "$JS.ACK.KV_x.c.1.x.3.1.5"])
-def test_another_reply_is_no_delivery(reply: str) -> None:
-    """Anything else is named in the error."""
-    with pytest.raises(PeerAway, match="a message that no consumer sent"):
-        replica._delivery(reply)

@@ -1,0 +1,71 @@
+"""Where the replicas of these tests bring their news, and a delivery as the server would send it."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from fleet.bus.replica import Entry
+from fleet.bus.tests.conftest import DEADLINE_S
+from fleet.wire import Bucket, kv_subject, stream_name
+
+BUCKET = Bucket.DEVICE_STATE
+STREAM = stream_name(BUCKET)
+
+
+class Sink:
+    """Writes down what it is told; `until` waits for it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.values: dict[str, bytes | None] = {}
+        self.entries: list[Entry] = []
+        self.expected: int | None = None
+        self.on_entry: Callable[[Entry], None] = lambda _: None
+        self._news = asyncio.Event()
+
+    def replay_started(self) -> None:
+        self._note("replay_started")
+
+    def expecting(self, count: int) -> None:
+        self.expected = count
+
+    def entry(self, entry: Entry) -> None:
+        self.on_entry(entry)
+        self.entries.append(entry)
+        self.values[entry.key] = entry.value
+        self._news.set()
+
+    def replayed(self) -> None:
+        self._note("replayed")
+
+    def lost(self, reason: str) -> None:
+        self._note(f"lost: {reason}")
+
+    def _note(self, line: str) -> None:
+        self.log.append(line)
+        self._news.set()
+
+    @property
+    def replays(self) -> int:
+        return self.log.count("replayed")
+
+    @property
+    def losses(self) -> list[str]:
+        return [line for line in self.log if line.startswith("lost: ")]
+
+    async def until(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not condition():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pytest.fail(f"not within {deadline_s:g} s: {self.log}, {len(self.values)} values")
+
+
+def delivery(client: Client, sequence: int, headers: dict[str, str] | None = None) -> Msg:
+    reply = f"$JS.ACK.{STREAM}.c.1.100.{sequence}.1.0"
+    return Msg(_client=client, subject=kv_subject(BUCKET, "k"), reply=reply, data=b"x", headers=headers)
