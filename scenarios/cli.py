@@ -58,6 +58,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         signal.signal(signal.SIGTERM, _interrupt)
+        # Ignored where a shell started us in the background, and then SIGTERM would be, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with _one_line():
             return super().invoke(ctx)
 

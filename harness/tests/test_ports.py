@@ -34,10 +34,10 @@ def test_range_is_below_the_ephemeral_one() -> None:
 
 def test_bound_port_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that a stranger listens on is not leased."""
-    with lease(tmp_path) as free, socket.socket() as stranger:
+    # Leased where everybody leases, so that no other worker takes it meanwhile; looked for in a folder of our own.
+    with lease() as free, socket.socket() as stranger:
         stranger.bind((ports.HOST, free.port))
         stranger.listen()
-        free.release()
         monkeypatch.setattr(ports, "FIRST_PORT", free.port)
         monkeypatch.setattr(ports, "LAST_PORT", free.port)
         with pytest.raises(ServiceError, match="no free port"):

@@ -18,7 +18,7 @@ from harness.wait import wait_for
 
 # A harness of its own: starts a process with a child, a process that left its session, and a folder.
 HARNESS = """
-import asyncio, pathlib, subprocess, sys
+import asyncio, pathlib, signal, subprocess, sys
 from harness.services.process import ManagedProcess
 from harness.services.warden import Warden
 
@@ -39,8 +39,11 @@ async def main():
     print(warden.pid, *pids, folder, flush=True)
     await asyncio.sleep(600)
 
+# A job that a shell runs in the background inherits SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
+END_WITHIN_S = 20
 
 
 def states(pids: list[int]) -> list[ProcessState]:
@@ -84,6 +87,10 @@ def run_harness_until(end: signal.Signals, tmp_path: Path) -> tuple[list[int], P
         assert Path(folder).exists()
         # To the group, as a terminal does.
         os.killpg(harness.pid, end)
+        try:
+            harness.wait(END_WITHIN_S)
+        finally:
+            harness.kill()
     return pids, Path(folder)
 
 
