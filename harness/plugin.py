@@ -41,6 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder first: Allure's results go into it, and that plugin reads its option right after this."""
+    try:
+        for name in _required(config) - {_REQUIRE_ALL}:
+            capability_named(name)
+    except HarnessError as e:
+        raise pytest.UsageError(f"--require: {e}") from e
     config.addinivalue_line("markers", "needs(*capabilities): skip, with a typed reason, where one is not there")
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is None:
@@ -65,9 +70,13 @@ def pytest_configure_node(node: object) -> None:
     worker_input[_WORKER_RUN_FOLDER] = str(run_folder_of(config))
 
 
+def _required(config: pytest.Config) -> set[str]:
+    return {name for name in config.getoption("--require").split(",") if name}
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that needs what this machine lacks is skipped with a typed reason, or fails where it was required."""
-    required = set(item.config.getoption("--require").split(","))
+    required = _required(item.config)
     for marker in item.iter_markers("needs"):
         for name, result in probe_all(marker.args).items():
             if not isinstance(result, Unavailable):
