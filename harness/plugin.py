@@ -6,6 +6,7 @@ test     case folder -> history -> environment -> the test -> close -> leak audi
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -46,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
             capability_named(name)
     except HarnessError as e:
         raise pytest.UsageError(f"--require: {e}") from e
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that runs a job in the background ignores it, and all that we start would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*capabilities): skip, with a typed reason, where one is not there")
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is None:

@@ -36,6 +36,8 @@ def test_bound_port_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A port that a stranger listens on is not leased."""
     # Leased where everybody leases, so that no other worker takes it meanwhile; looked for in a folder of our own.
     with lease() as free, socket.socket() as stranger:
+        # As servers do: what is left of connections of earlier servers on this port is no obstacle.
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind((ports.HOST, free.port))
         stranger.listen()
         monkeypatch.setattr(ports, "FIRST_PORT", free.port)
