@@ -7,7 +7,7 @@ when it fails tells what it saw last.
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar, overload
 
 from harness.errors import WaitTimeout
@@ -15,6 +15,7 @@ from harness.errors import WaitTimeout
 T = TypeVar("T")
 
 PROGRESS_EVERY_S = 3.0
+_CANCEL_AGAIN_S = 0.5
 _LAST_SEEN_CHARS_MAX = 300
 
 
@@ -114,6 +115,22 @@ async def wait_event(what: str, event: asyncio.Event, *, deadline_s: float) -> N
             await event.wait()
     except TimeoutError as e:
         raise WaitTimeout(f"waited {deadline_s:g} s for {what}, which did not happen") from e
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended. What they raise is not told again.
+
+    More than once, since on Python 3.11 an `asyncio.wait_for` inside a library swallows a cancellation that comes
+    together with its answer.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        ended, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()
 
 
 def _seen(error: Exception | None) -> str:

@@ -7,7 +7,7 @@ from typing import Self
 from fleet.wire import Pair, Phase
 from harness.devices.scripted import ScriptedDevices
 from harness.errors import ServiceError, WaitTimeout
-from harness.wait import ticks
+from harness.wait import end_tasks, ticks
 
 _BATCH_EVERY_S = 0.02
 # Of each hundred reports, this many say Failed, and the next one of the same pair says Running again.
@@ -53,9 +53,8 @@ class WriteLoad:
         """End the load at once: for a run that is given up. Idempotent, and nothing to do after `stop`."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
             # Its own failure would have been told by `stop`; here the run has failed already.
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks([task])
 
     async def _settle(self, pair: Pair) -> None:
         state = self._devices.reported.get(pair)

@@ -43,7 +43,7 @@ from fleet.wire import (
 from harness.errors import ServiceError
 from harness.history import Op, Recorder
 from harness.services.nats_client import close_client
-from harness.wait import ticks, wait_for
+from harness.wait import end_tasks, ticks, wait_for
 
 PUT_STATE = "put device-state"
 DELETE_STATE = "delete device-state"
@@ -113,10 +113,7 @@ class ScriptedDevices:
     async def close(self) -> None:
         """End every task and the connection. Raises what a task died of, if one did. Idempotent."""
         self._closing = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await close_client(self._client)
         if self._failure is not None:
             raise ServiceError(f"scripted devices failed: {self._failure}") from self._failure

@@ -101,3 +101,29 @@ async def test_ticks_begin_at_once() -> None:
     async with asyncio.timeout(1):
         async for _ in ticks(1000):
             break
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a library does whose answer came at the same instant; one that fails on the way out ends, too."""
+    monkeypatch.setattr(wait, "_CANCEL_AGAIN_S", 0.01)
+    cancelled = 0
+
+    async def stubborn() -> None:
+        nonlocal cancelled
+        while cancelled < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    async def failing() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    tasks = [asyncio.create_task(stubborn()), asyncio.create_task(failing())]
+    async with asyncio.timeout(5):
+        await asyncio.wait(tasks, timeout=0.01)
+        await wait.end_tasks(tasks)
+    assert (cancelled, all(task.done() for task in tasks)) == (2, True)
