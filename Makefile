@@ -40,7 +40,7 @@ check: setup  ## linter, formatter, types, import rules
 	$(BIN)/lint-imports
 
 lock: setup  ## pin the newest packages that pyproject.toml allows (needs uv)
-	uv pip compile pyproject.toml --extra harness --extra dev --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile pyproject.toml --extra harness --extra dev --generate-hashes --no-header \
 		--python-version 3.11 --universal -o requirements/dev.txt
 
 clean:  ## remove what make and runs left in this folder

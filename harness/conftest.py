@@ -1,4 +1,4 @@
-"""A broker per test, and nothing left of it."""
+"""For the unit tests of this package: a broker per test, and nothing left of it. Not part of the wheel."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
