@@ -84,7 +84,5 @@ def buckets_kept(history: History) -> Finding:
         return failed(name, f"{', '.join(gone)} was there and is not at the end; what it held is lost", lines)
     if replaced:
         why = "a bucket was deleted and made again; what devices had reported in it is lost"
-        return failed(
-            name, "a bucket was deleted and made again; what devices had reported in it is lost", sorted(set(replaced))
-        )
+        return failed(name, why, sorted(set(replaced)))
     return passed(name, f"{len(made)} buckets are the ones that were there first")
