@@ -20,6 +20,7 @@ from reports.case import CaseResult
 from reports.errors import ReportError, ResultError
 
 RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
 HISTORY_FILE = "history.jsonl"
 SIZE_BYTES_MAX = 4 << 20
 

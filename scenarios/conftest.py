@@ -7,7 +7,7 @@ With `--defect NAME` there is only that run, and it is as red as the check left 
 
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,12 @@ from harness.history import Recovery
 from harness.run_stash import run_folder_of
 from reports.allure import attach_case
 from reports.html import write_report
-from reports.results import CaseRecord, load_run, write_result
+from reports.results import REPORT_FILE, CaseRecord, load_run, write_result
 from scenarios.cases import MARKER, NotPassed
 from scenarios.catalogue import shape
 from scenarios.defects import DEFECTS, defects_of
 from scenarios.defects.defect import Defect
-from scenarios.summary import summarise
-
-REPORT = "report.html"
+from scenarios.summary import Summary, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +131,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         ended_by = e
     judgement = ended_by.judgement if isinstance(ended_by, NotPassed) else env.judgement
     trouble = None if ended_by is None or isinstance(ended_by, NotPassed) else f"{type(ended_by).__name__}: {ended_by}"
-    _write_down(pyfuncitem.config, variant, env, judgement, trouble)
+    summary = summarise(env.recorder.history(), judgement, trouble=trouble)
     if variant.defect is not None and variant.expect_red:
-        _require_caught(variant.defect, env, judgement, ended_by)
-        return outcome
+        # The case is about the check now: it passes if the check caught the defect, and the report says so.
+        try:
+            _require_caught(variant.defect, env, judgement, ended_by)
+        except AssertionError as missed:
+            summary, ended_by = replace(summary, outcome="fail", headline=str(missed)), missed
+        else:
+            summary, ended_by = replace(summary, outcome="pass", headline=f"Caught: {summary.headline}"), None
+    _write_down(pyfuncitem.config, variant, env, summary)
     if ended_by is not None:
         raise ended_by
     return outcome
 
 
-def _write_down(
-    config: pytest.Config, variant: Variant, env: Environment, judgement: Judgement, trouble: str | None
-) -> None:
+def _write_down(config: pytest.Config, variant: Variant, env: Environment, summary: Summary) -> None:
     history = env.recorder.history()
-    summary = summarise(history, judgement, trouble=trouble)
     record = CaseRecord(
         id=f"{variant.shape}[{variant.id}]",
         title=f"{shape(variant.shape).title}: {variant.case_id}",
@@ -181,10 +182,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder = run_folder_of(session.config)
     results = load_run(folder) if folder.is_dir() else []
     if results:
-        write_report(folder / REPORT, results)
+        write_report(folder / REPORT_FILE, results)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    report: Path = run_folder_of(config) / REPORT
+    report: Path = run_folder_of(config) / REPORT_FILE
     if report.exists():
         terminalreporter.write_line(f"report: {report}")

@@ -33,7 +33,7 @@ from harness.history import Op, SourceProgress
 from harness.toolchain import Toolchain
 from harness.wait import wait_for
 from reports.html import write_report
-from reports.results import CaseRecord, load_run, write_result
+from reports.results import REPORT_FILE, CaseRecord, load_run, write_result
 from scenarios.cases import still_judged
 from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
 from scenarios.summary import Summary, summarise
@@ -92,7 +92,7 @@ async def run_demo(
             _write_down(env, summary)
     finally:
         await foundation.close()
-    report = run_folder / "report.html"
+    report = run_folder / REPORT_FILE
     write_report(report, load_run(run_folder), title="Fleetproof demo", rerun="fleetproof demo")
     return DemoResult(summary, env.judgement, report)
 

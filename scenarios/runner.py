@@ -20,10 +20,9 @@ from harness.history import Verdict, worst
 from harness.run_stash import run_folder_of
 from harness.toolchain import Toolchain
 from reports.case import CaseResult
-from reports.results import load_run
+from reports.results import REPORT_FILE, load_run
 from scenarios.console import verdict_word
 
-REPORT = "report.html"
 # What pyproject.toml sets in a clone; an installed wheel has no such file.
 _INI = (
     "addopts=",
@@ -82,7 +81,7 @@ class Done:
 
     @property
     def report(self) -> Path | None:
-        return self.folder / REPORT if self.folder else None
+        return self.folder / REPORT_FILE if self.folder else None
 
     def as_json(self) -> dict[str, object]:
         return {

@@ -1,7 +1,6 @@
 """The verdict on a defective product is turned around: red by the named check is green, anything else is not."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -15,6 +14,7 @@ from harness.history import History
 from scenarios import conftest as hooks
 from scenarios.cases import NotPassed
 from scenarios.defects import DEFECTS
+from scenarios.summary import Summary
 
 DEFECT = DEFECTS["no-seed"]
 CAUGHT = Judgement((failed(DEFECT.check, "rewritten"), passed("other", "fine")))
@@ -42,11 +42,17 @@ class FakeEnvironment(Environment):
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """The troubles that were written down, one per case."""
-    troubles: list[str | None] = []
-    monkeypatch.setattr(hooks, "_write_down", lambda *arguments: troubles.append(arguments[-1]))
-    return troubles
+def written(monkeypatch: pytest.MonkeyPatch) -> list[Summary]:
+    """What was written down of each case."""
+    summaries: list[Summary] = []
+    monkeypatch.setattr(hooks, "_write_down", lambda *arguments: summaries.append(arguments[-1]))
+    return summaries
+
+
+def only(written: list[Summary]) -> tuple[str, str]:
+    """Outcome and headline of the one case that was written down."""
+    (summary,) = written
+    return summary.outcome, summary.headline
 
 
 def ended(raised: BaseException | None, *, expect_red: bool, converged: bool = True, defective: bool = True) -> None:
@@ -68,52 +74,55 @@ def ended(raised: BaseException | None, *, expect_red: bool, converged: bool = T
         return
 
 
-def test_caught(written: list[str | None]) -> None:
-    """The named check is red: the test passes, and the case is written down once."""
+def test_caught(written: list[Summary]) -> None:
+    """The named check is red: the test passes, and the report says that it was caught, and how."""
     ended(NotPassed(CAUGHT), expect_red=True)
-    assert written == [None]
+    assert only(written) == ("pass", f"Caught: {DEFECT.check}: rewritten")
 
 
 @pytest.mark.parametrize("judgement", [ELSEWHERE, UNSURE], ids=["another check", "inconclusive"])
-def test_not_by_the_named_check(written: list[str | None], judgement: Judgement) -> None:
+def test_not_by_the_named_check(written: list[Summary], judgement: Judgement) -> None:
     """Red for another reason, or only doubtful, is no catch."""
     with pytest.raises(AssertionError, match="not caught by zero-desired-writes"):
         ended(NotPassed(judgement), expect_red=True)
-    assert written == [None]
+    outcome, headline = only(written)
+    assert outcome == "fail"
+    assert "not caught by zero-desired-writes" in headline
 
 
 @pytest.mark.parametrize("raised", [None, ServiceError("away"), AssertionError("x")], ids=["passed", "infra", "assert"])
-def test_no_verdict_is_no_catch(written: list[str | None], raised: Exception | None) -> None:
+def test_no_verdict_is_no_catch(written: list[Summary], raised: Exception | None) -> None:
     """A defective product that passes, or a case that came to no verdict, fails the test."""
     with pytest.raises(AssertionError, match="was not caught"):
         ended(raised, expect_red=True)
-    assert len(written) == 1
+    assert only(written)[0] == "fail"
 
 
-def test_a_crash_on_start_is_no_catch(written: list[str | None]) -> None:
+def test_a_crash_on_start_is_no_catch(written: list[Summary]) -> None:
     """An operator that never converged shows nothing, however red the check is."""
     with pytest.raises(AssertionError, match="never converged"):
         ended(NotPassed(CAUGHT), expect_red=True, converged=False)
-    assert written == [None]
+    outcome, headline = only(written)
+    assert outcome == "fail"
+    assert "never converged" in headline
 
 
 @pytest.mark.parametrize("defective", [True, False])
-def test_by_itself_red_is_red(written: list[str | None], *, defective: bool) -> None:
+def test_by_itself_red_is_red(written: list[Summary], *, defective: bool) -> None:
     """With `--defect NAME`, and on the sound product, the verdict stays as it is."""
     with pytest.raises(NotPassed):
         ended(NotPassed(CAUGHT), expect_red=False, defective=defective)
-    assert written == [None]
+    assert only(written) == ("fail", f"{DEFECT.check}: rewritten")
 
 
-def test_trouble_is_written_down(written: list[str | None]) -> None:
+def test_trouble_is_written_down(written: list[Summary]) -> None:
     """What ended a case before its verdict stands in its result, and still fails the test."""
     with pytest.raises(ServiceError):
         ended(ServiceError("away"), expect_red=False, defective=False)
-    assert written == ["ServiceError: away"]
+    assert only(written) == ("infra-error", "ServiceError: away")
 
 
 def test_rerun_names_what_to_run() -> None:
     """The command of a report runs just this variant."""
     assert hooks.Variant("s", "c", None).rerun == "fleetproof run s --case c"
     assert hooks.Variant("s", "c", None, DEFECT).rerun == "fleetproof run s --defect no-seed"
-    assert Path(hooks.REPORT).suffix == ".html"
