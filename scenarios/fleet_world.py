@@ -7,8 +7,11 @@ from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
 from harness.checks.reference import World, status_shown
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
+from harness.faults.fault import mend
+from harness.faults.kill import Kill
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
+from scenarios.cases import still_judged
 
 GROUPS = 4
 CONVERGE_S = 30.0
@@ -103,6 +106,19 @@ async def start_settled(env: Environment, size: Size) -> tuple[OperatorProcess, 
     await wait_status_true(env, SETTLE_S)
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     return operator, devices
+
+
+async def start_again(env: Environment, kill: Kill) -> OperatorProcess:
+    """Start the successor of an operator that was killed, and wait until its own /recovery has said Converged.
+
+    A status can turn true before the reader of /recovery sees that phase, so a case waits for both.
+    """
+    await mend(kill, env.recorder)
+    if kill.successor is None:
+        raise AssertionError("`mend` started a successor or raised")
+    with still_judged():
+        await kill.successor.wait_converged(CONVERGE_S)
+    return kill.successor
 
 
 async def wait_status_true(env: Environment, deadline_s: float) -> None:

@@ -22,7 +22,16 @@ from harness.faults.kill import Kill
 from harness.faults.latency import Latency
 from harness.services.gate import Rule
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled, wait_status_true
+from scenarios.fleet_world import (
+    CONVERGE_S,
+    QUIET_S,
+    SETTLE_S,
+    Size,
+    edit_image,
+    start_again,
+    start_settled,
+    wait_status_true,
+)
 
 STATUS_PATCH = Rule("status-patch", "PATCH", r"/deployments/[^/]+/status$")
 TICK_S = 1.0
@@ -69,12 +78,7 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
         env.step("action", f"{case.by.name} to the operator, start it again ({number + 1} of {case.restarts})")
         kill = Kill(operator, env.start_operator, case.by)
         await strike(kill, env.recorder)
-        await mend(kill, env.recorder)
-        if kill.successor is None:
-            raise AssertionError("`mend` started a successor or raised")
-        operator = kill.successor
-        with still_judged():
-            await operator.wait_converged(CONVERGE_S)
+        operator = await start_again(env, kill)
     if slow is not None:
         await mend(slow, env.recorder)
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
@@ -149,7 +153,7 @@ async def test_killed_mid_tick(env: Environment, case: MidTick) -> None:
         async with asyncio.TaskGroup() as group:
             for pair in sorted(devices.desired)[::2]:
                 group.create_task(devices.report(pair, Phase.RUNNING))
-    await mend(kill, env.recorder)
+    await start_again(env, kill)
     with still_judged():
         await wait_status_true(env, SETTLE_S)
     await env.mark("settled")
