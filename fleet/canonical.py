@@ -123,7 +123,7 @@ def parse_time(text: str) -> datetime:
     """Read exactly what `format_time` writes, as an aware UTC time; WireError for any other form."""
     try:
         if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
+            return datetime.fromisoformat(text)
     except ValueError:
         pass  # the form is right, the date is not: 30 February
     raise WireError(f"expected a time like 2026-01-31T12:00:00.000000Z, got {excerpt(text)}")

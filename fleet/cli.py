@@ -4,6 +4,7 @@ Exit codes: 0 done or stopped in good order, 2 bad input, 3 a peer refused or is
 """
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import NoReturn
 import click
 
 from fleet import logs
-from fleet.errors import FleetError, PeerError
+from fleet.errors import FleetError, PeerError, SettingsError
 
 EXIT_BAD_INPUT = 2
 EXIT_PEER = 3
@@ -35,6 +36,7 @@ def operator() -> None:
     FLEET_NAMESPACE       the namespace whose Deployments and Devices it serves
     FLEET_HTTP_ADDR       HOST:PORT of /healthz /readyz /recovery /metrics (127.0.0.1:8080)
     FLEET_START_TIMEOUT_S how long to wait for NATS and Kubernetes at the start (30)
+    FLEET_STALE_AFTER_S   how long a device may be silent before it counts as stale (90)
 
     \b
     Example:
@@ -85,6 +87,64 @@ def crds(*, apply_: bool, kubeconfig: str | None) -> None:
         _fail(e)
     for name in names:
         click.echo(f"{name} applied")
+
+
+@main.command("approve-sweep")
+@click.argument("sweep_id", required=False)
+@click.option("--yes", is_flag=True, help="Approve without asking; needs SWEEP_ID.")
+@click.option("--json", "as_json", is_flag=True, help="Print what waits as JSON and approve nothing.")
+@click.option("--namespace", envvar="FLEET_NAMESPACE", required=True, help="The namespace that the operator serves.")
+@click.option("--kubeconfig", envvar="KUBECONFIG", help="The pod's service account if not given.")
+def approve_sweep(*, sweep_id: str | None, yes: bool, as_json: bool, namespace: str, kubeconfig: str | None) -> None:
+    """Let the operator delete keys that nobody wants and that it holds back because they are many.
+
+    Without SWEEP_ID it shows what waits and asks. Approval is for exactly the keys that were shown: should others come
+    to be unwanted meanwhile, the operator asks again.
+
+    \b
+    Examples:
+      fleet approve-sweep --namespace fleet
+      fleet approve-sweep --namespace fleet --yes 3f2a9c01b7de
+    """
+    from fleet.settings import kubeconfig_at  # noqa: PLC0415 - see `operator`
+
+    if yes and sweep_id is None:
+        _fail(SettingsError("--yes approves nothing unseen: name the SWEEP_ID that `fleet approve-sweep` shows"))
+    try:
+        asyncio.run(_approve_sweep(kubeconfig_at(kubeconfig), namespace, sweep_id, yes=yes, as_json=as_json))
+    except FleetError as e:
+        _fail(e)
+
+
+async def _approve_sweep(
+    kubeconfig: Path | None, namespace: str, sweep_id: str | None, *, yes: bool, as_json: bool
+) -> None:
+    from fleet.kube.client import KubeClient  # noqa: PLC0415 - see `operator`
+    from fleet.operator import approval  # noqa: PLC0415 - see `operator`
+
+    kube = await KubeClient.open(kubeconfig, namespace, user_agent="fleet-approve-sweep")
+    try:
+        question = await approval.read(kube)
+        if as_json:
+            click.echo(json.dumps(question.as_json() if question else None))
+            return
+        if question is None:
+            click.echo(f"nothing waits for approval in namespace {namespace}")
+            return
+        if sweep_id is not None and sweep_id != question.id:
+            raise SettingsError(f"sweep {sweep_id} does not wait (any more): the one that waits is {question.id}")
+        click.echo(f"sweep {question.id}: {question.count} keys would be deleted: {question.reason}")
+        for key in question.examples:
+            click.echo(f"  {key}")
+        if question.count > len(question.examples):
+            click.echo(f"  and {question.count - len(question.examples)} more")
+        if not yes and not click.confirm("Delete them?"):
+            click.echo("nothing was approved")
+            return
+        await approval.approve(kube, question)
+        click.echo(f"sweep {question.id} is approved")
+    finally:
+        await kube.close()
 
 
 async def _apply_crds(kubeconfig: Path | None) -> list[str]:

@@ -39,5 +39,9 @@ class PeerRefused(PeerError):  # noqa: N818 - likewise
     """A definite refusal (401, 403, 404, 422, a permissions violation): it had no effect."""
 
 
+class NotFound(PeerRefused):
+    """What the request names does not exist (404): it had no effect."""
+
+
 class Conflict(PeerError):  # noqa: N818 - likewise
     """The expected revision or resourceVersion was no longer the latest: nothing was written."""

@@ -23,6 +23,7 @@ class OperatorSettings:
     http_host: str
     http_port: int
     start_timeout_s: float
+    stale_after_s: float = 90.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "OperatorSettings":
@@ -34,7 +35,8 @@ class OperatorSettings:
             namespace=_namespace(_required(environment, "FLEET_NAMESPACE", "a namespace of the cluster")),
             http_host=host,
             http_port=port,
-            start_timeout_s=_seconds(environment.get("FLEET_START_TIMEOUT_S", "30")),
+            start_timeout_s=_seconds(environment, "FLEET_START_TIMEOUT_S", "30", 3600),
+            stale_after_s=_seconds(environment, "FLEET_STALE_AFTER_S", "90", 7 * 86400),
         )
 
 
@@ -68,11 +70,11 @@ def _address(value: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _seconds(value: str) -> float:
+def _seconds(environment: Mapping[str, str], name: str, default: str, seconds_max: int) -> float:
     try:
-        seconds = float(value)
+        seconds = float(environment.get(name, default))
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour is longer than anybody waits for a start
-        raise SettingsError("FLEET_START_TIMEOUT_S is not a time: expected seconds above 0, at most 3600")
+    if not 0 < seconds <= seconds_max:
+        raise SettingsError(f"{name} is not a time: expected seconds above 0, at most {seconds_max}")
     return seconds

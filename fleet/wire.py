@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NewType, TypeVar
+from typing import NamedTuple, NewType, TypeVar
 
 from fleet import rules
 from fleet.canonical import INT_MAX, dumps, excerpt, loads
@@ -34,6 +34,9 @@ class Bucket(StrEnum):
 DESIRED_SUBJECT_PREFIX = "fleet.desired"
 """desired-state republishes what it stored under this; agents listen here and nowhere else."""
 
+REPUBLISH_SUBJECT = "fleet.republish"
+"""Here the operator asks every agent to publish again all that it has; the payload says within how many seconds."""
+
 DeviceId = NewType("DeviceId", str)
 DeploymentName = NewType("DeploymentName", str)
 
@@ -46,8 +49,7 @@ def deployment_name(text: str) -> DeploymentName:
     return DeploymentName(rules.LABEL.check(text, "deployment name"))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Pair:
+class Pair(NamedTuple):
     """One deployment on one device: what a desired-state key and a device-state key name."""
 
     device: DeviceId

@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # A shell that runs a job in the background ignores it, and all that we start would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*capabilities): skip, with a typed reason, where one is not there")
+    config.addinivalue_line("markers", "rule(*numbers): the rules of docs/contract.md that a test shows to hold")
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is None:
         runs = runs_folder(config.getoption("--runs"), environ=os.environ, cwd=Path.cwd())

@@ -17,6 +17,7 @@ import click
 from rich.table import Table
 
 from harness.errors import HarnessError
+from scenarios.bench_cli import bench
 from scenarios.catalogue import SHAPES, Shape, shape
 from scenarios.console import make_console, verdict_word
 from scenarios.defects import DEFECTS, defects_of
@@ -68,6 +69,9 @@ class _Commands(click.Group):
 @click.version_option(package_name="fleetproof", prog_name="fleetproof")
 def main() -> None:
     """Prove that a device fleet recovers."""
+
+
+main.add_command(bench)
 
 
 @main.command()

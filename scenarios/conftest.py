@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--shape", action="append", default=[], help="run only scenarios of this shape (repeatable)")
     group.addoption("--case", action="append", default=[], help="run only cases of this id (repeatable)")
     group.addoption("--defect", choices=sorted(DEFECTS), help="run only what this defect must turn red, and let it")
+    group.addoption("--long", action="store_true", help="also the cases that take a minute or more")
     group.addoption("--sound-only", action="store_true", help="leave out the runs on defective products")
 
 
@@ -72,7 +73,8 @@ def _variants(config: pytest.Config, shape_id: str, rows: dict[str, object]) -> 
         return
     if chosen is None:
         for case_id, case in rows.items():
-            if not chosen_cases or case_id in chosen_cases:
+            left_out = getattr(case, "long", False) and not config.getoption("--long")
+            if case_id in chosen_cases or not (chosen_cases or left_out):
                 yield Variant(shape_id, case_id, case)
     if chosen is None and (config.getoption("--sound-only") or chosen_cases):
         return
@@ -96,20 +98,28 @@ def _variant(item: pytest.Item) -> Variant | None:
 
 
 @pytest.fixture
+def variant() -> Variant | None:
+    """None for a test that is no case of a shape; cases are parametrised."""
+    return None
+
+
+@pytest.fixture
 def case(variant: Variant) -> object:
     return variant.case
 
 
 @pytest.fixture
-def scenario_name(variant: Variant) -> tuple[str, str, str | None]:
+def scenario_name(variant: Variant | None, scenario_name: tuple[str, str, str | None]) -> tuple[str, str, str | None]:
     """Shape, case and defect, for the history's first line."""
+    if variant is None:
+        return scenario_name
     return variant.shape, variant.case_id, variant.defect.name if variant.defect else None
 
 
 @pytest.fixture
-def operator_command(variant: Variant, operator_command: Sequence[str]) -> Sequence[str]:
+def operator_command(variant: Variant | None, operator_command: Sequence[str]) -> Sequence[str]:
     """The product as it is, or with the variant's defect patched in from outside."""
-    if variant.defect is None:
+    if variant is None or variant.defect is None:
         return operator_command
     return (sys.executable, "-m", "scenarios.defects", variant.defect.name, "operator")
 

@@ -1,6 +1,6 @@
 """What scenarios set up alike: Devices in groups, Deployments that select a group, devices that report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
@@ -53,7 +53,7 @@ async def create(env: Environment, size: Size) -> None:
     )
 
 
-def device_body(name: str, group: int) -> Mapping[str, object]:
+def device_body(name: str, group: int) -> dict[str, object]:
     return {
         "apiVersion": API_VERSION,
         "kind": DEVICE.kind,
@@ -62,7 +62,7 @@ def device_body(name: str, group: int) -> Mapping[str, object]:
     }
 
 
-def deployment_body(name: str, group: int, image: str = "registry.example/app:1") -> Mapping[str, object]:
+def deployment_body(name: str, group: int, image: str = "registry.example/app:1") -> dict[str, object]:
     return {
         "apiVersion": API_VERSION,
         "kind": DEPLOYMENT.kind,

@@ -52,6 +52,7 @@ class Selection:
             "-p",
             "harness.plugin",
             "--sound-only",
+            "--long",
             "--import-mode=importlib",
         ]
         # Without `tmpdir`: no scenario takes one of its folders, and xdist would leave one behind.

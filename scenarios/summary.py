@@ -67,7 +67,7 @@ def _rate_around_fault(history: History) -> float:
 
 def _facts(history: History) -> tuple[tuple[str, str], ...]:
     names = {kind: {r.name for r in history.of(Resource) if r.kind == kind} for kind in ("Device", "Deployment")}
-    acked = [op.at_s for op in history.of(Op) if op.outcome == "ok"]
+    acked = [op for op in history.of(Op) if op.outcome == "ok" and op.action == "put device-state"]
     took_s = recovered_after_s(history)
     facts = [
         ("devices", str(len(names["Device"]))),

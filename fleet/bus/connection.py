@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js.errors import APIError, NotFoundError
 
+from fleet.bus.tap import new_client
 from fleet.errors import Conflict, PeerAway, PeerRefused, SettingsError
 
 # https://github.com/nats-io/nats-server/blob/main/server/errors.json
@@ -125,7 +126,7 @@ async def connect(url: str, *, name: str, deadline_s: float, listener: Listener)
         PeerRefused: a server answered and refused the credentials.
     """
     where = f"NATS at {public_url(url)}"
-    client = Client()
+    client = new_client()
     callbacks = _Callbacks(client, listener)
     connecting = asyncio.ensure_future(
         client.connect(

@@ -2,7 +2,7 @@
 
 list pages of one resourceVersion -> current -> watch (bookmarks move the version on)
    ^                                              | clean end: watch again from the last version
-   +-------- broken or 410: `lost`, back off -----+
+   +---- broken, 410 or `refresh`: `lost` --------+
 
 A broken watch could be resumed from its last version too, but then nobody knows how much of what happened meanwhile is
 still to come, or whether the server is about to say that the version is too old. A list says what is true now.
@@ -10,21 +10,25 @@ still to come, or whether the server is about to say that the version is too old
 
 import asyncio
 import random
-from collections.abc import Callable
+from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar
-
-import msgspec
 
 from fleet.backoff import Backoff
 from fleet.errors import PeerAway, PeerError, WireError
+from fleet.kube import pages
 from fleet.kube.client import KubeClient
+from fleet.kube.decoding import Decoder
 
-_PAGE_LIMIT = 500
-# Bookmarks come about once a minute; a watch that is silent for longer is a dead connection.
-_SILENCE_S_MAX = 150.0
-_WATCH_S_MIN, _WATCH_S_MAX = 240, 480
+# How long a watch may be silent is the server's own promise: it ends each one after the time it was asked for, and
+# sends a bookmark two seconds before. (In between, bookmarks come once a minute: too seldom to learn anything soon.) So
+# a short watch is a short uncertainty, and one that is silent past its own end, with some seconds for a slow server,
+# is dead. Shorter still gains little: a reset is seen at once, and a network that is gone by TCP keepalive.
+_WATCH_S_MIN, _WATCH_S_MAX = 20, 30
+_LATE_S_MAX = 5.0
 # A server that ends a watch sooner than this did not end it because its time was up.
 _WATCH_S_SHORT = 1.0
+# So many objects are handed on before others get a turn of the loop: about a millisecond.
+_CHUNK = 100
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -42,148 +46,118 @@ class InformerSink(Protocol[T_contra]):
     def lost(self, reason: str) -> None: ...
 
 
-class _Camel(msgspec.Struct, rename="camel"):
-    pass
-
-
-class _ListMeta(_Camel):
-    resource_version: str
-    continue_: str = msgspec.field(name="continue", default="")
-    remaining_item_count: int = 0
-
-
-class _Page(_Camel):
-    metadata: _ListMeta
-    items: list[msgspec.Raw]
-
-
-class _Metadata(_Camel):
-    name: str = ""
-    resource_version: str = ""
-
-
-class _Envelope(_Camel):
-    metadata: _Metadata
-    code: int = 0
-    message: str = ""
-
-
-class _WatchEvent(_Camel):
-    type: str
-    object: msgspec.Raw
-
-
-_pages = msgspec.json.Decoder(_Page)
-_events = msgspec.json.Decoder(_WatchEvent)
-_envelopes = msgspec.json.Decoder(_Envelope)
-
-
 class Informer(Generic[T]):
     """Follows one resource of the client's namespace for ever, by `run`."""
 
-    def __init__(self, client: KubeClient, resource: str, decode: Callable[[bytes], T], sink: InformerSink[T]) -> None:
+    def __init__(self, client: KubeClient, resource: str, decode: Decoder[T], sink: InformerSink[T]) -> None:
         self._client = client
         self._resource = resource
         self._decode = decode
         self._sink = sink
         self._names: set[str] = set()
         self._version: str | None = None
+        self._turn: asyncio.Timeout | None = None
+        self._refreshing = False
+
+    def refresh(self, reason: str) -> None:
+        """Revoke `current` now and list again at once: what is known may be out of date without a sign of it.
+
+        From the loop's thread only. What a list or a watch in flight still brings makes nothing current.
+        """
+        self._sink.lost(reason)
+        if not self._refreshing:
+            self._refreshing = True
+            if self._turn is not None:
+                self._turn.reschedule(0)
 
     async def run(self) -> None:
         """Follow until cancelled. Expected trouble goes to the sink; anything else is raised."""
         backoff = Backoff()
-        loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
-            try:
-                if self._version is None:
-                    self._version = await self._list()
-                await self._watch()
-                if loop.time() - began < _WATCH_S_SHORT:
-                    raise PeerAway(f"watch of {self._resource}: the server ended it at once")
-            except PeerError as e:
+            if self._refreshing:
+                self._refreshing = False
                 self._version = None
-                self._sink.lost(str(e))
-                await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
+            try:
+                async with asyncio.timeout(None) as self._turn:
+                    await self._follow(backoff)
+            except TimeoutError:
+                # Of `refresh`: a request's own timeout is a PeerAway.
+                if not self._refreshing:
+                    raise
+
+    async def _follow(self, backoff: Backoff) -> None:
+        """One list, if one is needed, and one watch. After trouble the wait is part of it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            if self._version is None:
+                self._version = await self._list()
+            await self._watch(self._version)
+            if loop.time() - began < _WATCH_S_SHORT:
+                raise PeerAway(f"watch of {self._resource}: the server ended it at once")
+        except PeerError as e:
+            self._version = None
+            self._sink.lost(str(e))
+            await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
 
     async def _list(self) -> str:
         """Read all pages; afterwards what was known and is not in them is removed. The list's version."""
         self._sink.replay_started()
         listed: set[str] = set()
-        token = ""
-        while True:
-            page = self._page(await self._client.list_page(self._resource, limit=_PAGE_LIMIT, continue_token=token))
-            self._sink.expecting(len(listed) + len(page.items) + page.metadata.remaining_item_count)
-            for raw in page.items:
-                name = self._upsert(raw, self._envelope(raw))
-                listed.add(name)
-                # At once: should this list break off, the next one must miss what vanished in between.
-                self._names.add(name)
-            token = page.metadata.continue_
-            if not token:
-                break
+        version = ""
+        async with aclosing(pages.follow(self._client, self._resource, self._decode.page_limit)) as followed:
+            async for metadata, body in followed:
+                version = metadata.resource_version
+                try:
+                    count, items = self._decode.items(body)
+                except PeerAway as e:
+                    raise PeerAway(f"list of {self._resource}: {e}") from e
+                self._sink.expecting(len(listed) + count + metadata.remaining_item_count)
+                for number, (name, item) in enumerate(items, start=1):
+                    self._take(name, item)
+                    listed.add(name)
+                    # At once: should this list break off, the next one must miss what vanished in between.
+                    self._names.add(name)
+                    if number % _CHUNK == 0:
+                        await asyncio.sleep(0)
         for name in self._names - listed:
             self._sink.removed(name)
         self._names = listed
-        return page.metadata.resource_version
+        return version
 
-    async def _watch(self) -> None:
-        """One watch, from the last version on. Returns when the server ends it in good order."""
+    async def _watch(self, version: str) -> None:
+        """One watch, from `version` on. Returns when the server ends it in good order."""
         timeout_s = random.randint(_WATCH_S_MIN, _WATCH_S_MAX)  # noqa: S311 - spreads load, guards nothing
         async with self._client.watch(
             self._resource,
-            resource_version=self._version or "",
+            resource_version=version,
             timeout_s=timeout_s,
-            silence_s_max=_SILENCE_S_MAX,
+            silence_s_max=timeout_s + _LATE_S_MAX,
         ) as lines:
-            self._sink.replayed()
+            if not self._refreshing:
+                self._sink.replayed()
+            number = 0
             async for line in lines:
                 self._event(line)
+                number += 1
+                if number % _CHUNK == 0:
+                    await asyncio.sleep(0)
 
     def _event(self, line: bytes) -> None:
         try:
-            event = _events.decode(line)
-        except msgspec.MsgspecError as e:
-            raise self._garbage("watch", e) from e
-        envelope = self._envelope(event.object)
-        match event.type:
-            case "ADDED" | "MODIFIED":
-                self._names.add(self._upsert(event.object, envelope))
-            case "DELETED":
-                self._names.discard(envelope.metadata.name)
-                self._sink.removed(envelope.metadata.name)
-            case "BOOKMARK":
-                pass
-            case _:
-                raise PeerAway(f"watch of {self._resource}: {event.type} {envelope.code} {envelope.message}")
-        if not envelope.metadata.resource_version:
-            raise PeerAway(f"watch of {self._resource}: the server sent garbage: {event.type} without a version")
-        self._version = envelope.metadata.resource_version
+            change = self._decode.change(line)
+        except PeerAway as e:
+            raise PeerAway(f"watch of {self._resource}: {e}") from e
+        if change.type == "DELETED":
+            self._names.discard(change.name)
+            self._sink.removed(change.name)
+        elif change.item is not None:
+            self._names.add(change.name)
+            self._take(change.name, change.item)
+        self._version = change.version
 
-    def _upsert(self, raw: msgspec.Raw, envelope: _Envelope) -> str:
-        name = envelope.metadata.name
-        try:
-            item = self._decode(bytes(raw))
-        except WireError as e:
-            self._sink.malformed(name, str(e))
+    def _take(self, name: str, item: T | WireError) -> None:
+        if isinstance(item, WireError):
+            self._sink.malformed(name, str(item))
         else:
             self._sink.upsert(item)
-        return name
-
-    def _page(self, body: bytes) -> _Page:
-        try:
-            page = _pages.decode(body)
-        except msgspec.MsgspecError as e:
-            raise self._garbage("list", e) from e
-        if not page.metadata.resource_version:
-            raise PeerAway(f"list of {self._resource}: the server sent garbage: a list without a version")
-        return page
-
-    def _envelope(self, raw: msgspec.Raw) -> _Envelope:
-        try:
-            return _envelopes.decode(raw)
-        except msgspec.MsgspecError as e:
-            raise self._garbage("list or watch", e) from e
-
-    def _garbage(self, request: str, error: msgspec.MsgspecError) -> PeerAway:
-        return PeerAway(f"{request} of {self._resource}: the server sent garbage: {error}")

@@ -1,135 +1,120 @@
-"""What to write, decided from the state alone.
+"""What to write to desired-state, decided from the state alone.
 
-Rules (docs/contract.md has them at length):
-- A key whose score and owner are already right is left alone; a change of generation alone is no change.
-- A key of a higher generation than ours is left alone, wanted or not: our view is the older one.
-- A key is deleted only if something that this process saw justifies it: its Deployment is here and no longer selects
-  the device, or its Deployment or Device was seen alive and then seen deleted. Anything else that nobody wants is an
-  orphan: counted, left alone.
-- Every write names the revision that it replaces.
+Rules (docs/contract.md has them at length, by number):
+- A key that holds this very Deployment's score is left alone; a change of generation alone is no change.
+- A key that nobody wants is deleted: at once if an object that is being deleted, or a blocked device, says so;
+  else by the sweep, which the brake guards. What we cannot read, or are about to register, is never swept.
+- Every write names the revision that it replaces. One that would take something away, or that goes over what somebody
+  with another view has written, is decided a second time on objects that were read after that revision was seen.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
 
-from fleet.canonical import format_time
-from fleet.kube.objects import Deployment
-from fleet.operator.state import Cell, FleetState, Standing, Tally
-from fleet.wire import DesiredState, Owner, Pair
-
-Json = Mapping[str, object]
+from fleet.kube.objects import Deployment, Device
+from fleet.operator.matching import eligible, selects
+from fleet.operator.state import Cell, FleetState
+from fleet.wire import DeploymentName, DeviceId, Pair
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
+    """Store `value`. `check_afresh` if it may only be written once fresh objects have confirmed it."""
+
     pair: Pair
     value: bytes
     expected: int
+    check_afresh: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
+    """Store a delete marker. Always to be confirmed by fresh objects."""
+
     pair: Pair
     expected: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Objects as the API server had them after a decision; what is in neither mapping nor set is not there."""
+
+    deployments: Mapping[DeploymentName, Deployment]
+    devices: Mapping[DeviceId, Device]
+    unreadable: AbstractSet[str] = frozenset()
+
+
 def decide_pair(state: FleetState, pair: Pair) -> Put | Delete | None:
-    """The write that brings one key of desired-state to what it should be, if it needs one."""
+    """The write that brings one key of desired-state to what it should be; the sweep's own are left to it."""
     cell = state.desired.get(pair)
     deployment = state.deployments.get(pair.deployment)
     if deployment is not None and state.is_matched(pair):
         if state.is_settled(pair):
             return None
-        wanted = DesiredState(Owner(deployment.uid, deployment.generation), deployment.score)
-        return Put(pair, wanted.encode(), cell.revision if cell is not None else 0)
-    if cell is None or cell.deleted or not _may_delete(state, pair, cell, deployment):
+        return _put(deployment, pair, cell, vanished=pair in state.vanished)
+    if pair in state.unwanted and is_told(state, pair):
+        return _delete(pair, cell)
+    return None
+
+
+def decide_swept(state: FleetState, pair: Pair) -> Delete | None:
+    """The delete of a pair that the sweep has released, if nobody wants it still."""
+    if pair not in state.unwanted or not (is_told(state, pair) or is_orphan(state, pair)):
         return None
-    return Delete(pair, cell.revision)
+    return _delete(pair, state.desired.get(pair))
+
+
+def confirm(state: FleetState, decision: Put | Delete, fresh: Fresh) -> Put | Delete | None:
+    """Decide again on fresh objects: the same write, or another value for it, or None if they speak against it."""
+    pair = decision.pair
+    cell = state.desired.get(pair)
+    if (cell.revision if cell is not None else 0) != decision.expected:
+        # Somebody has written meanwhile.
+        return None
+    if pair.deployment in fresh.unreadable or pair.device in fresh.unreadable:
+        return None
+    deployment, device = fresh.deployments.get(pair.deployment), fresh.devices.get(pair.device)
+    wanted = deployment is not None and device is not None and selects(deployment, device)
+    if isinstance(decision, Delete):
+        return None if wanted else decision
+    if deployment is None or not wanted:
+        return None
+    if cell is not None and _holds(cell, deployment):
+        return None
+    return Put(pair, deployment.wanted, decision.expected, check_afresh=True)
+
+
+def is_told(state: FleetState, pair: Pair) -> bool:
+    """Whether an object says that the pair is to go: it is being deleted, or its device is blocked."""
+    deployment, device = state.deployments.get(pair.deployment), state.devices.get(pair.device)
+    if device is not None and not eligible(device):
+        return True
+    return deployment is not None and deployment.deleting
 
 
 def is_orphan(state: FleetState, pair: Pair) -> bool:
-    """Whether a stored key is one that nobody wants and that nothing we saw allows to delete."""
-    cell = state.desired.get(pair)
-    if cell is None or cell.deleted or state.is_matched(pair):
+    """Whether an unwanted pair is the sweep's: nothing says why it is there, and nothing that we cannot know yet."""
+    if is_told(state, pair):
         return False
-    return not _may_delete(state, pair, cell, state.deployments.get(pair.deployment))
+    if pair.deployment in state.unreadable_deployments or pair.device in state.unreadable_devices:
+        return False
+    # A device that has introduced itself is registered first; it may be wanted then.
+    return pair.device in state.devices or pair.device not in state.infos
 
 
-def _may_delete(state: FleetState, pair: Pair, cell: Cell, deployment: Deployment | None) -> bool:
-    if pair.device in state.departed_devices:
-        return True
-    if deployment is not None and pair.device in state.devices:
-        return not _is_newer(cell, deployment)
-    return cell.value is not None and cell.value.owner.uid in state.departed_uids
-
-
-def _is_newer(cell: Cell, deployment: Deployment) -> bool:
+def _put(deployment: Deployment, pair: Pair, cell: Cell | None, *, vanished: bool) -> Put:
+    if cell is None:
+        return Put(pair, deployment.wanted, 0, check_afresh=vanished)
     owner = cell.value.owner if cell.value is not None else None
-    return owner is not None and owner.uid == deployment.uid and owner.generation > deployment.generation
+    ours = owner is not None and owner.uid == deployment.uid and owner.generation <= deployment.generation
+    return Put(pair, deployment.wanted, cell.revision, check_afresh=not ours)
 
 
-def decide_status(deployment: Deployment, tally: Tally, now: datetime) -> Json | None:
-    """The status that `deployment` should have, or None if the informer's copy has it already.
-
-    `now` stamps a condition whose status flips; it changes nothing else, so an unchanged world needs no patch.
-    """
-    aggregate: dict[str, object] = {
-        "matched": tally.matched,
-        "succeeded": tally.counts[Standing.SUCCEEDED],
-        "pending": tally.counts[Standing.PENDING],
-        "failed": tally.counts[Standing.FAILED],
-    }
-    failure = tally.last_failure
-    if failure is not None:
-        aggregate["lastError"] = {
-            "device": failure.device,
-            "message": failure.message,
-            "at": format_time(failure.at),
-        }
-    status: dict[str, object] = {
-        "observedGeneration": deployment.generation,
-        "aggregate": aggregate,
-        "conditions": [_ready(deployment, tally, now)],
-    }
-    return None if status == deployment.status else status
+def _delete(pair: Pair, cell: Cell | None) -> Delete:
+    return Delete(pair, cell.revision if cell is not None else 0)
 
 
-def status_patch(deployment: Deployment, status: Json) -> Json:
-    """The merge patch that stores `status`, fenced by the version that it was decided against."""
-    aggregate = status["aggregate"]
-    if isinstance(aggregate, dict) and "lastError" not in aggregate:
-        # A merge patch removes only what it names.
-        status = {**status, "aggregate": {**aggregate, "lastError": None}}
-    return {"metadata": {"resourceVersion": deployment.resource_version}, "status": status}
-
-
-def _ready(deployment: Deployment, tally: Tally, now: datetime) -> Json:
-    matched, failed = tally.matched, tally.counts[Standing.FAILED]
-    succeeded = tally.counts[Standing.SUCCEEDED]
-    if matched == 0:
-        ready, reason, message = "False", "NoDevices", "no device matches the selector"
-    elif failed:
-        ready, reason, message = "False", "DevicesFailed", f"{failed} of {matched} devices failed"
-    elif succeeded < matched:
-        ready, reason, message = "False", "Progressing", f"{succeeded} of {matched} devices run this deployment"
-    else:
-        ready, reason, message = "True", "AllSucceeded", f"all {matched} devices run this deployment"
-    return {
-        "type": "Ready",
-        "status": ready,
-        "reason": reason,
-        "message": message,
-        "observedGeneration": deployment.generation,
-        "lastTransitionTime": _transition(deployment, ready) or format_time(now.replace(microsecond=0))[:19] + "Z",
-    }
-
-
-def _transition(deployment: Deployment, ready: str) -> str | None:
-    """When the stored Ready condition took the status that it still has."""
-    conditions = deployment.status.get("conditions")
-    for condition in conditions if isinstance(conditions, list) else []:
-        if isinstance(condition, dict) and condition.get("type") == "Ready" and condition.get("status") == ready:
-            since = condition.get("lastTransitionTime")
-            return since if isinstance(since, str) else None
-    return None
+def _holds(cell: Cell, deployment: Deployment) -> bool:
+    value = cell.value
+    return value is not None and value.owner.uid == deployment.uid and value.score == deployment.score

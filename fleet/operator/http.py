@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from aiohttp import web
 
 from fleet.errors import SettingsError
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
+from fleet.operator.sweep import HeldSweep
 
 
 @dataclass(slots=True)
@@ -16,7 +17,9 @@ class Health:
     """Why the operator is not healthy, if it is not. Set before the process ends, so that readiness goes first."""
 
     problem: str | None = None
-    notes: list[str] = field(default_factory=list)
+    # What was found of each bucket's configuration and cannot be mended.
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sweep: HeldSweep | None = None
 
 
 class HttpFace:
@@ -68,7 +71,12 @@ class HttpFace:
         return web.Response(status=503 if problem else 200, text=problem or "ok")
 
     async def _recovery_json(self, _: web.Request) -> web.Response:
-        body = self._recovery.as_json() | {"problem": self._problem(), "notes": self._health.notes}
+        health = self._health
+        body = self._recovery.as_json() | {
+            "problem": self._problem(),
+            "notes": [note for notes in health.notes.values() for note in notes],
+            "sweep": None if health.sweep is None else asdict(health.sweep),
+        }
         return web.Response(text=json.dumps(body), content_type="application/json")
 
     async def _metrics_text(self, _: web.Request) -> web.Response:

@@ -5,38 +5,47 @@ whatever is away is waited for, for ever and visibly; whatever is unexpected end
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
+from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
-from fleet.bus import buckets, connection
+from fleet.bus import buckets, connection, republish
+from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.replica import KvReplica
-from fleet.errors import FleetError, PeerAway, PeerRefused
-from fleet.kube.client import Access, KubeClient
+from fleet.errors import FleetError, PeerAway, PeerError
+from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
-from fleet.kube.objects import decode_deployment, decode_device
+from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
 from fleet.logs import get_logger
 from fleet.operator import sources
+from fleet.operator.announcer import Announcer
+from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.http import Health, HttpFace
+from fleet.operator.keys import PairKeys
 from fleet.operator.metrics import Metrics
+from fleet.operator.object_writer import ObjectWriter
+from fleet.operator.parts import Parts
 from fleet.operator.recovery import Recovery
+from fleet.operator.sources import BucketSource
+from fleet.operator.standstill import Standstill
+from fleet.operator.startup import check_access, until
 from fleet.operator.state import FleetState
-from fleet.operator.writers import DesiredWriter, StatusTicker
+from fleet.operator.status import Trouble
+from fleet.operator.status_ticker import StatusTicker
+from fleet.operator.sweeper import Sweeper
 from fleet.settings import OperatorSettings
-from fleet.wire import Bucket
+from fleet.wire import Bucket, DeploymentName, DeviceId, Pair
 
-NEEDED_ACCESS = (
-    Access("list", "deployments"),
-    Access("watch", "deployments"),
-    Access("patch", "deployments", "status"),
-    Access("list", "devices"),
-    Access("watch", "devices"),
-)
-_RETRY_S = 0.5
+_YOUNG_MAX = 100_000
+_FINISH_S_MAX = 3.0
+_CAUGHT_UP_S_MAX = 5.0
+_REPUBLISH_S_MIN, _REPUBLISH_DEVICES_PER_S = 30, 2000
 
 Loop = Callable[[], Awaitable[None]]
 S = TypeVar("S")
@@ -51,18 +60,27 @@ class Operator:
 
     def __init__(self, settings: OperatorSettings) -> None:
         self.settings = settings
-        self.state = FleetState()
-        self.recovery = Recovery(sources.SOURCES)
+        self.state = FleetState(settings.stale_after_s)
+        self.recovery = Recovery(sources.SOURCES, sources.BESIDE)
         self.metrics = Metrics()
         self.health = Health()
+        self.standstill = Standstill(self._stood_still)
         self._log = get_logger("operator")
         self._stop = asyncio.Event()
         self._nats_closed = asyncio.Event()
         self._nats_trouble: str | None = None
+        # Buckets that were missing when we started: what they held must be asked for.
+        self._made: set[Bucket] = set()
         self._replicas: list[KvReplica] = []
+        self._informers: list[Informer[Deployment] | Informer[Device]] = []
+        self._asking: set[asyncio.Task[None]] = set()
+        self._finish: Callable[[], Awaitable[None]] = _nothing
 
     async def run(self) -> None:
         """Raises FleetError with one clear line if it could not start; other exceptions are crashes."""
+        # A replay makes objects by the hundred thousand, none of them garbage.
+        gc.freeze()
+        gc.set_threshold(_YOUNG_MAX, 20, 50)
         async with AsyncExitStack() as stack:
             self._take_over(stack)
             loops = await self._unless_stopped(self._start(stack))
@@ -97,33 +115,101 @@ class Operator:
         stack.push_async_callback(connection.close, client)
         self._nats_trouble = None
         js = client.jetstream(timeout=connection.REQUEST_TIMEOUT_S)
-        await self._until(deadline, f"Kubernetes API at {kube.server}", lambda: self._check_access(kube))
+
+        async def once(peer: str, attempt: Callable[[], Awaitable[S]]) -> S:
+            # A right that is missing in NATS shows as silence here and as an error of the connection there.
+            return await until(deadline, settings.start_timeout_s, peer, attempt, lambda: self._nats_trouble)
+
+        cluster = await once(f"Kubernetes API at {kube.server}", lambda: check_access(kube))
+        identity = Identity(cluster, settings.namespace)
         jetstream = f"JetStream at {connection.public_url(settings.nats_url)}"
-        await self._until(deadline, jetstream, lambda: self._ensure_buckets(js))
+        await once(jetstream, lambda: self._ensure_buckets(js, identity))
+        ticker, loops = self._wire(kube, client, js, identity)
+        return loops
 
-        writer = DesiredWriter(self.state, self.recovery, js, self.metrics)
-        ticker = StatusTicker(self.state, self.recovery, kube, self.metrics)
+    def _wire(
+        self, kube: KubeClient, client: Client, js: JetStreamContext, identity: Identity
+    ) -> tuple[StatusTicker, Mapping[str, Loop]]:
+        """Make the parts and say who hears of what. What runs from then on, by name."""
+        state, recovery, metrics = self.state, self.recovery, self.metrics
+        announcer = Announcer(state, kube, metrics)
+        parts = Parts(state, recovery, self.standstill, js, kube, metrics, self.health, announcer)
+        writer = DesiredWriter(parts)
+        objects = ObjectWriter(parts)
+        sweeper = Sweeper(parts, writer)
 
-        def wake(writer: DesiredWriter = writer, ticker: StatusTicker = ticker) -> None:
-            writer.wake()
-            ticker.wake()
+        def trouble(name: DeploymentName) -> Trouble | None:
+            return sweeper.trouble(name) or writer.trouble(name)
 
-        books = sources.Books(self.recovery, self.metrics, wake)
-        desired = KvReplica(client, js, Bucket.DESIRED_STATE, sources.desired_source(self.state, books, writer))
-        reports = KvReplica(client, js, Bucket.DEVICE_STATE, sources.reports_source(self.state, books))
-        self._replicas = [desired, reports]
-        deployments = sources.deployments_source(self.state, books, ticker)
-        devices = sources.devices_source(self.state, books)
-        return {
-            "deployments": Informer(kube, "deployments", decode_deployment, deployments).run,
-            "devices": Informer(kube, "devices", decode_device, devices).run,
-            "desired-state": desired.run,
-            "device-state": reports.run,
+        ticker = StatusTicker(parts, trouble=trouble, caught_up=self._caught_up)
+
+        def wake() -> None:
+            for part in (writer, objects, ticker):
+                part.wake()
+
+        def ask_again() -> None:
+            window_s = max(_REPUBLISH_S_MIN, len(state.devices) // _REPUBLISH_DEVICES_PER_S)
+            asking = asyncio.get_running_loop().create_task(self._ask_again(client, window_s))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+
+        async def finish() -> None:
+            objects.finish()
+            await asyncio.gather(writer.finish(), ticker.finish())
+
+        self._finish = finish
+        books, keys = sources.Books(recovery, metrics, wake), PairKeys()
+        now_s = asyncio.get_running_loop().time
+        sinks: dict[Bucket, BucketSource[Pair] | BucketSource[DeviceId]] = {
+            Bucket.DESIRED_STATE: sources.desired_source(state, books, keys, writer),
+            Bucket.DEVICE_STATE: sources.reports_source(state, books, keys, ask_again),
+            Bucket.DEVICE_HEARTBEAT: sources.HeartbeatSource(state, books, keys, content_lost=ask_again, now_s=now_s),
+            Bucket.DEVICE_INFO: sources.infos_source(state, books, keys, ask_again),
+        }
+        for bucket in self._made:
+            sinks[bucket].made()
+        replicas = {bucket: KvReplica(client, js, bucket, sink, identity) for bucket, sink in sinks.items()}
+        deployments = Informer(kube, "deployments", decode_deployment, sources.deployments_source(state, books, ticker))
+        devices = Informer(kube, "devices", decode_device, sources.devices_source(state, books))
+        self._replicas = list(replicas.values())
+        self._informers = [deployments, devices]
+        return ticker, {
+            "deployments": deployments.run,
+            "devices": devices.run,
+            **{bucket.value: replica.run for bucket, replica in replicas.items()},
             "desired-writer": writer.run,
+            "object-writer": objects.run,
+            "sweeper": sweeper.run,
             "status-ticker": ticker.run,
+            "announcer": announcer.run,
+            "standstill": self.standstill.run,
             "nats": self._closed_for_good,
             "stop": self._stopped,
         }
+
+    async def _caught_up(self) -> None:
+        """On return, everything that was stored before the call is in the state. Raises PeerError."""
+        for replica in self._replicas:
+            await replica.caught_up(_CAUGHT_UP_S_MAX)
+
+    async def _ask_again(self, client: Client, window_s: int) -> None:
+        try:
+            await republish.ask(client, window_s)
+        except PeerError as e:
+            # Agents publish all they have by themselves, too, only later.
+            self._log.warning("republish_not_asked", reason=str(e))
+        else:
+            self._log.info("republish_asked", window_s=window_s)
+
+    def _stood_still(self, still_s: float) -> None:
+        """What we know is old by as much, and whoever else runs may have acted on newer."""
+        reason = f"this process stood still for {still_s:.1f} s"
+        self.metrics.standstills.inc()
+        self._log.warning("stood_still", seconds=round(still_s, 1))
+        for informer in self._informers:
+            informer.refresh(reason)
+        for replica in self._replicas:
+            replica.recheck(reason)
 
     async def _unless_stopped(self, start: Coroutine[None, None, S]) -> S | None:
         """What `start` returns, or None if a signal came first; then it has been cancelled."""
@@ -158,9 +244,15 @@ class Operator:
         raise problem
 
     async def _stopped(self) -> None:
+        """Wait for the signal; then let what is being written come to its end, within seconds."""
         await self._stop.wait()
         self.health.problem = "stopping"
         self._log.info("stopping")
+        try:
+            async with asyncio.timeout(_FINISH_S_MAX):
+                await self._finish()
+        except TimeoutError:
+            self._log.warning("stopped_in_the_middle", waited_s=_FINISH_S_MAX)
         raise Stopped
 
     async def _closed_for_good(self) -> None:
@@ -196,53 +288,27 @@ class Operator:
             self._nats_trouble = reason
             self._log.warning("nats_error", reason=reason)
 
-    async def _check_access(self, kube: KubeClient) -> None:
-        """Ask for every right that is needed, then touch both resources: a missing CRD is found here."""
-        try:
-            missing = [str(access) for access in NEEDED_ACCESS if not await kube.allowed(access)]
-        except PeerRefused as e:
-            raise PeerRefused(f"{e}; check the server and the credentials in KUBECONFIG") from e
-        if missing:
-            raise PeerRefused(
-                f"Kubernetes API at {kube.server}: this user may not {', '.join(missing)} in namespace "
-                f"{kube.namespace}; give it the rights that docs/contract.md lists"
+    async def _ensure_buckets(self, js: JetStreamContext, identity: Identity) -> None:
+        for bucket in Bucket:
+            self._bucket_ready(await buckets.ensure(js, bucket, identity))
+
+    def _bucket_ready(self, report: BucketReport) -> None:
+        if report.created:
+            self._made.add(report.bucket)
+        self.health.notes[report.bucket.value] = tuple(report.problems)
+        if report.created or report.mended or report.problems or report.adopted:
+            self._log.info(
+                "bucket_ready",
+                bucket=report.bucket.value,
+                created=report.created,
+                adopted=report.adopted,
+                mended=list(report.mended),
+                problems=list(report.problems),
             )
-        for resource in ("deployments", "devices"):
-            try:
-                await kube.list_page(resource, limit=1, continue_token="")
-            except PeerRefused as e:
-                raise PeerRefused(f"{e}; are the CRDs installed? `fleet crds --apply` installs them") from e
 
-    async def _ensure_buckets(self, js: JetStreamContext) -> None:
-        notes: list[str] = []
-        for report in await buckets.ensure_all(js):
-            notes.extend(report.problems)
-            if report.created or report.mended or report.problems:
-                self._log.info(
-                    "bucket_ready",
-                    bucket=report.bucket.value,
-                    created=report.created,
-                    mended=list(report.mended),
-                    problems=list(report.problems),
-                )
-        self.health.notes = notes
 
-    async def _until(self, deadline: float, peer: str, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try until `deadline` (loop time) while `peer` is away; a definite refusal ends it at once."""
-        trouble: str | None = None
-        try:
-            async with asyncio.timeout_at(deadline):
-                while True:
-                    try:
-                        return await attempt()
-                    except PeerAway as e:
-                        trouble = str(e)
-                        self._log.warning("peer_away", reason=trouble)
-                    await asyncio.sleep(_RETRY_S)
-        except TimeoutError as e:
-            # A right that is missing in NATS shows as silence here and as an error of the connection there.
-            trouble = trouble or self._nats_trouble or "no answer"
-            raise PeerAway(f"{peer}: gave up after {self.settings.start_timeout_s:g} s: {trouble}") from e
+async def _nothing() -> None:
+    """Nothing runs yet that could have to finish."""
 
 
 def crash_line(error: BaseException) -> str:

@@ -19,10 +19,23 @@ class Metrics:
         self.malformed = Counter(
             "fleet_malformed", "Entries that could not be understood", ["source"], registry=self._registry
         )
+        self.objects = Counter(
+            "fleet_object_writes",
+            "Finalizers, registrations and forgotten devices",
+            ["step", "outcome"],
+            registry=self._registry,
+        )
+        self.events_lost = Counter(
+            "fleet_events_lost", "Kubernetes Events that could not be told", registry=self._registry
+        )
+        self.standstills = Counter("fleet_standstills", "Times that the process stood still", registry=self._registry)
         self.tick_seconds = Histogram(
             "fleet_status_tick_seconds", "Time that one status tick took", registry=self._registry
         )
         self._converged = Gauge("fleet_recovery_converged", "1 while every source is current", registry=self._registry)
+        self.sweep_held = Gauge(
+            "fleet_sweep_held_keys", "Keys that wait for `fleet approve-sweep`", registry=self._registry
+        )
         self._seen = Gauge("fleet_recovery_source_seen", "Entries replayed so far", ["source"], registry=self._registry)
         self._current = Gauge(
             "fleet_recovery_source_current", "1 while the source is current", ["source"], registry=self._registry

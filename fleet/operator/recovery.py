@@ -21,8 +21,10 @@ class Source:
 class Recovery:
     """Recovering until every source is current at the same time; Recovering again when one is lost."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.sources = {name: Source() for name in names}
+    def __init__(self, names: Iterable[str], beside: Iterable[str] = ()) -> None:
+        """`names` are the sources that Converged waits for; those `beside` are shown with them."""
+        self._gating = tuple(names)
+        self.sources = {name: Source() for name in (*self._gating, *beside)}
         self.converged_count = 0
         self._converged = False
 
@@ -59,7 +61,7 @@ class Recovery:
         self._settle()
 
     def _settle(self) -> None:
-        converged = all(source.current for source in self.sources.values())
+        converged = all(self.sources[name].current for name in self._gating)
         self.converged_count += converged and not self._converged
         self._converged = converged
 
@@ -74,6 +76,7 @@ class Recovery:
                     "current": source.current,
                     "trouble": source.trouble,
                     "revoked": source.revoked,
+                    "gates": name in self._gating,
                 }
                 for name, source in self.sources.items()
             },

@@ -4,42 +4,53 @@ Keys and values are parsed here, at the edge. What cannot be parsed is counted, 
 bad entry poisons nothing.
 """
 
+import gc
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
-from fleet.bus.replica import Entry
+from fleet.bus.replica import Entry, StreamFacts
 from fleet.errors import WireError
 from fleet.kube.objects import Deployment, Device
 from fleet.logs import get_logger
+from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_info, decode_report
+from fleet.operator.keys import PairKeys
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
 from fleet.operator.state import Cell, FleetState
 from fleet.wire import (
     Bucket,
     DeploymentName,
+    DeviceId,
     Pair,
-    decode_desired_state,
-    decode_device_state,
-    deployment_name,
-    device_id,
-    parse_desired_key,
-    parse_state_key,
 )
 
 DEPLOYMENTS = "deployments"
 DEVICES = "devices"
 DESIRED_STATE = Bucket.DESIRED_STATE.value
 DEVICE_STATE = Bucket.DEVICE_STATE.value
-SOURCES = (DEPLOYMENTS, DEVICES, DESIRED_STATE, DEVICE_STATE)
+DEVICE_HEARTBEAT = Bucket.DEVICE_HEARTBEAT.value
+DEVICE_INFO = Bucket.DEVICE_INFO.value
+SOURCES = (DEPLOYMENTS, DEVICES, DESIRED_STATE, DEVICE_STATE, DEVICE_HEARTBEAT)
+# Registration and the sweep wait for it, and nothing else does.
+BESIDE = (DEVICE_INFO,)
+_COMPLAINTS_MAX = 10_000
 
 T = TypeVar("T")
-K_contra = TypeVar("K_contra", contravariant=True)
+N = TypeVar("N", Pair, DeviceId)
 
 
-class Listener(Protocol[K_contra]):
-    """A writer that waits for the echo of what it wrote."""
+class DesiredListener(Protocol):
+    """The writer of desired-state, which waits for the echo of what it wrote."""
 
-    def heard(self, key: K_contra) -> None: ...
+    def heard(self, pair: Pair) -> None: ...
+    def restarted(self) -> None: ...
+
+
+class StatusListener(Protocol):
+    """The writer of status, likewise."""
+
+    def heard(self, name: DeploymentName, *, status_changed: bool) -> None: ...
     def restarted(self) -> None: ...
 
 
@@ -49,9 +60,14 @@ class Books:
     def __init__(self, recovery: Recovery, metrics: Metrics, wake: Callable[[], None]) -> None:
         self.recovery = recovery
         self.metrics = metrics
-        self.wake = wake
+        self._wake = wake
         self._log = get_logger("sources")
         self._complained: set[tuple[str, str]] = set()
+
+    def wake(self) -> None:
+        """There is news for the writers; before everything is current they would not act on it."""
+        if self.recovery.converged:
+            self._wake()
 
     def replay_started(self, source: str) -> None:
         self.recovery.started(source)
@@ -65,6 +81,8 @@ class Books:
             self._log.info("source_current", source=source, seen=self.recovery.sources[source].seen)
         if self.recovery.converged and not was_converged:
             self._log.info("converged")
+            # What was replayed is here to stay: the collector need not look through it again and again.
+            gc.freeze()
         self.wake()
 
     def lost(self, source: str, reason: str) -> None:
@@ -74,6 +92,9 @@ class Books:
     def malformed(self, source: str, key: str, reason: str) -> None:
         self.metrics.malformed.labels(source).inc()
         if (source, key) not in self._complained:
+            if len(self._complained) >= _COMPLAINTS_MAX:
+                # Better to say it twice than to remember every key for ever.
+                self._complained.clear()
             self._complained.add((source, key))
             self._log.warning("malformed", source=source, key=key, reason=reason)
 
@@ -111,11 +132,13 @@ class ResourceSource(_Source, Generic[T]):
         *,
         upsert: Callable[[T], None],
         remove: Callable[[str], None],
+        unreadable: Callable[[str], None],
         restarted: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name, books, restarted)
         self._upsert = upsert
         self._remove = remove
+        self._unreadable = unreadable
 
     def upsert(self, item: T) -> None:
         self.books.recovery.saw(self.name)
@@ -129,10 +152,11 @@ class ResourceSource(_Source, Generic[T]):
     def malformed(self, name: str, reason: str) -> None:
         """What we knew of it stays: an object that we cannot read was not deleted."""
         self.books.recovery.saw(self.name)
+        self._unreadable(name)
         self.books.malformed(self.name, name, reason)
 
 
-class BucketSource(_Source):
+class BucketSource(_Source, Generic[N]):
     """A replica's sink: parses key and value, then hands them to `fold`."""
 
     def __init__(
@@ -140,86 +164,146 @@ class BucketSource(_Source):
         name: str,
         books: Books,
         *,
-        parse_key: Callable[[str], Pair],
-        fold: Callable[[Pair, Entry], str | None],
+        parse_key: Callable[[str], N],
+        fold: Callable[[N, Entry], None],
         restarted: Callable[[], None] | None = None,
+        content_lost: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name, books, restarted)
-        self._parse_key = parse_key
-        self._fold = fold
+        self._parse_key: Callable[[str], N] = parse_key
+        self._fold: Callable[[N, Entry], None] = fold
+        self._content_lost = content_lost
+        # Only those who wrote it can say what it held.
+        self._incomplete = False
+
+    def made(self) -> None:
+        """The bucket was made just now, by us and outside of a session."""
+        self._incomplete = True
+
+    def opened(self, facts: StreamFacts) -> None:
+        # A session that did not come to its end has told nobody.
+        self._incomplete = self._incomplete or facts.made or facts.replaced
+
+    def replayed(self) -> None:
+        super().replayed()
+        if self._incomplete and self._content_lost is not None:
+            self._content_lost()
+        self._incomplete = False
 
     def entry(self, entry: Entry) -> None:
         self.books.recovery.saw(self.name)
+        self._incomplete = self._incomplete or not entry.revision
         try:
-            pair = self._parse_key(entry.key)
+            self._fold(self._parse_key(entry.key), entry)
         except WireError as e:
             self.books.malformed(self.name, entry.key, str(e))
-            return
-        complaint = self._fold(pair, entry)
-        if complaint is not None:
-            self.books.malformed(self.name, entry.key, complaint)
         self.books.wake()
 
 
-def deployments_source(
-    state: FleetState, books: Books, listener: Listener[DeploymentName]
-) -> ResourceSource[Deployment]:
+def deployments_source(state: FleetState, books: Books, listener: StatusListener) -> ResourceSource[Deployment]:
     def upsert(deployment: Deployment) -> None:
+        old = state.deployments.get(deployment.name)
         state.upsert_deployment(deployment)
-        listener.heard(deployment.name)
+        listener.heard(deployment.name, status_changed=old is not None and old.status != deployment.status)
 
     def remove(name: str) -> None:
-        try:
-            known = deployment_name(name)
-        except WireError:
-            # It was malformed as long as it was there: nothing was folded in that could be taken out.
-            return
+        known = DeploymentName(name)
         state.remove_deployment(known)
-        listener.heard(known)
+        listener.heard(known, status_changed=False)
 
-    return ResourceSource(DEPLOYMENTS, books, upsert=upsert, remove=remove, restarted=listener.restarted)
+    return ResourceSource(
+        DEPLOYMENTS,
+        books,
+        upsert=upsert,
+        remove=remove,
+        unreadable=state.unreadable_deployments.add,
+        restarted=listener.restarted,
+    )
 
 
 def devices_source(state: FleetState, books: Books) -> ResourceSource[Device]:
-    def remove(name: str) -> None:
+    return ResourceSource(
+        DEVICES,
+        books,
+        upsert=state.upsert_device,
+        remove=lambda name: state.remove_device(DeviceId(name)),
+        unreadable=state.unreadable_devices.add,
+    )
+
+
+def desired_source(state: FleetState, books: Books, keys: PairKeys, listener: DesiredListener) -> BucketSource[Pair]:
+    decoder = DesiredDecoder()
+
+    def fold(pair: Pair, entry: Entry) -> None:
+        value = None
         try:
-            state.remove_device(device_id(name))
-        except WireError:
-            # As above.
-            return
-
-    return ResourceSource(DEVICES, books, upsert=state.upsert_device, remove=remove)
-
-
-def desired_source(state: FleetState, books: Books, listener: Listener[Pair]) -> BucketSource:
-    def fold(pair: Pair, entry: Entry) -> str | None:
-        complaint = None
-        cell = None
-        if entry.revision:
-            value = None
             if entry.value is not None:
-                try:
-                    value = decode_desired_state(entry.value)
-                except WireError as e:
-                    complaint = str(e)
-            cell = Cell(entry.revision, value, deleted=entry.value is None)
-        state.desire(pair, cell)
-        listener.heard(pair)
-        return complaint
+                value = decoder.decode(entry.value)
+        finally:
+            # What is malformed is there all the same, and is written anew.
+            cell = Cell(entry.revision, value, deleted=entry.value is None) if entry.revision else None
+            state.desire(pair, cell)
+            listener.heard(pair)
 
-    return BucketSource(DESIRED_STATE, books, parse_key=parse_desired_key, fold=fold, restarted=listener.restarted)
+    return BucketSource(DESIRED_STATE, books, parse_key=keys.of_desired_key, fold=fold, restarted=listener.restarted)
 
 
-def reports_source(state: FleetState, books: Books) -> BucketSource:
-    def fold(pair: Pair, entry: Entry) -> str | None:
+def reports_source(
+    state: FleetState, books: Books, keys: PairKeys, content_lost: Callable[[], None]
+) -> BucketSource[Pair]:
+    def fold(pair: Pair, entry: Entry) -> None:
         if entry.value is None:
             state.report(pair, None)
-            return None
-        try:
-            state.report(pair, decode_device_state(entry.value))
-        except WireError as e:
-            # The last good report stands until a good one replaces it.
-            return str(e)
-        return None
+        else:
+            # A report that is malformed raises: the last good one stands until a good one replaces it.
+            state.report(pair, decode_report(entry.value), datetime.fromtimestamp(entry.at_s, UTC))
 
-    return BucketSource(DEVICE_STATE, books, parse_key=parse_state_key, fold=fold)
+    return BucketSource(DEVICE_STATE, books, parse_key=keys.of_state_key, fold=fold, content_lost=content_lost)
+
+
+class HeartbeatSource(BucketSource[DeviceId]):
+    """Beats, and whether we can have missed one."""
+
+    def __init__(
+        self,
+        state: FleetState,
+        books: Books,
+        keys: PairKeys,
+        *,
+        content_lost: Callable[[], None],
+        now_s: Callable[[], float],
+    ) -> None:
+        super().__init__(
+            DEVICE_HEARTBEAT, books, parse_key=keys.of_heartbeat_key, fold=self._beat, content_lost=content_lost
+        )
+        self._state = state
+        self._now_s = now_s
+
+    def opened(self, facts: StreamFacts) -> None:
+        super().opened(facts)
+        self._state.liveness.opened(facts.created_s, facts.broker_now_s, self._now_s())
+
+    def replayed(self) -> None:
+        self._state.liveness.connected(self._now_s())
+        super().replayed()
+
+    def lost(self, reason: str) -> None:
+        self._state.liveness.broken()
+        super().lost(reason)
+
+    def _beat(self, device: DeviceId, entry: Entry) -> None:
+        if entry.value is not None:
+            check_heartbeat(entry.value)
+            self._state.beat(device, entry.at_s)
+        elif entry.revision:
+            self._state.beat_forgotten(device)
+        # A beat that vanished without a marker was sent all the same.
+
+
+def infos_source(
+    state: FleetState, books: Books, keys: PairKeys, content_lost: Callable[[], None]
+) -> BucketSource[DeviceId]:
+    def fold(device: DeviceId, entry: Entry) -> None:
+        state.introduce(device, None if entry.value is None else decode_info(entry.value).labels)
+
+    return BucketSource(DEVICE_INFO, books, parse_key=keys.of_info_key, fold=fold, content_lost=content_lost)

@@ -1,32 +1,31 @@
-"""What the operator knows: a fold of events, O(1) per report, free of I/O and of clocks.
+"""What the operator knows: a fold of events, O(1) per report, free of I/O and of clocks (times are arguments).
 
 Invariants:
 - `matched[d]` holds exactly the devices that Deployment `d` selects and that are neither blocked nor being deleted.
 - `tallies[d]` counts the pairs of `matched[d]` by standing; it is adjusted, never recounted.
-- A fold that changes an input of a decision marks it in `dirty_pairs` or `dirty_status`. A replay therefore marks
-  everything, and a crash loses no mark that the next replay does not set again.
-- An older `last_event_at` never overwrites a newer one.
+- `unwanted` holds exactly the pairs that no Deployment wants and that a device may still run: the key is live, or it
+  left no trace while the device reports about it.
+- A fold that changes an input of a decision marks it dirty. A replay therefore marks everything, and a crash loses no
+  mark that the next replay does not set again.
+- An older event time never overwrites a newer one, and none is later than the broker's own time of the report.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+
+import msgspec
 
 from fleet.kube.objects import Deployment, Device
-from fleet.wire import DeploymentName, DesiredState, DeviceId, DeviceState, Pair, Phase
+from fleet.operator.decoding import Report
+from fleet.operator.liveness import Liveness, Verdict
+from fleet.operator.matching import Matcher
+from fleet.operator.tally import STANDING_OF_PHASE, Failure, Standing, Tally
+from fleet.wire import DeploymentName, DesiredState, DeviceId, Pair
 
-
-class Standing(Enum):
-    """How one matched pair counts in a Deployment's status (docs/contract.md)."""
-
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
-_STANDINGS = {Phase.PENDING: Standing.PENDING, Phase.RUNNING: Standing.SUCCEEDED, Phase.FAILED: Standing.FAILED}
+_VALUES_REMEMBERED_MAX = 1024
+_COUNTED = {Verdict.SILENT: Standing.STALE, Verdict.UNKNOWN: Standing.UNDECIDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,65 +37,40 @@ class Cell:
     deleted: bool
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Failure:
-    """A device's report of why a pair failed. Ordered, so that "the last error" is one and the same everywhere."""
-
-    at: datetime
-    device: DeviceId
-    message: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of one Deployment's matched pairs by standing, and who failed."""
-
-    counts: dict[Standing, int] = field(default_factory=lambda: dict.fromkeys(Standing, 0))
-    failures: dict[DeviceId, Failure] = field(default_factory=dict)
-    _last: Failure | None = None
-
-    @property
-    def matched(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def last_failure(self) -> Failure | None:
-        """The newest failure. Searched for only after the newest one was taken away."""
-        if self._last is None and self.failures:
-            self._last = max(self.failures.values())
-        return self._last
-
-    def set_failure(self, device: DeviceId, failure: Failure | None) -> None:
-        previous = self.failures.pop(device, None)
-        if previous is not None and previous == self._last:
-            self._last = None
-        if failure is not None:
-            # With `_last` unset and others there, the newest is unknown: leave it to the search.
-            if (self._last is not None and failure > self._last) or not self.failures:
-                self._last = failure
-            self.failures[device] = failure
-
-
 class FleetState:
     """The operator's view of the fleet. One owner folds events in; decisions only read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stale_after_s: float) -> None:
         self.deployments: dict[DeploymentName, Deployment] = {}
         self.devices: dict[DeviceId, Device] = {}
-        self.reports: dict[Pair, DeviceState] = {}
+        # Labels of each device that has introduced itself.
+        self.infos: dict[DeviceId, Mapping[str, str]] = {}
+        self.reports: dict[Pair, Report] = {}
         self.desired: dict[Pair, Cell] = {}
+        self.liveness = Liveness(stale_after_s)
+        # Objects that are there and that we cannot read: nobody knows what they want.
+        self.unreadable_deployments: set[str] = set()
+        self.unreadable_devices: set[str] = set()
         self.matched: defaultdict[DeploymentName, set[DeviceId]] = defaultdict(set)
         self.tallies: defaultdict[DeploymentName, Tally] = defaultdict(Tally)
+        self.unwanted: set[Pair] = set()
+        self.unwanted_of_deployment: Counter[DeploymentName] = Counter()
+        self.unwanted_of_device: Counter[DeviceId] = Counter()
+        self.live_keys = 0
+        # Keys that were live and then gone without a marker.
+        self.vanished: set[Pair] = set()
         self.dirty_pairs: set[Pair] = set()
         self.dirty_status: set[DeploymentName] = set()
-        # What this process saw alive and then saw deleted: only that justifies deleting its keys.
-        self.departed_uids: set[str] = set()
-        self.departed_devices: set[DeviceId] = set()
+        self.dirty_deployments: set[DeploymentName] = set()
+        self.dirty_devices: set[DeviceId] = set()
+        self._matcher = Matcher()
         self._selecting: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
         self._keys_of_deployment: defaultdict[DeploymentName, set[Pair]] = defaultdict(set)
-        self._keys_of_device: defaultdict[DeviceId, set[Pair]] = defaultdict(set)
+        self._reports_of_device: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
         self._standings: dict[Pair, Standing] = {}
         self._settled: set[Pair] = set()
+        # Is this very value what the Deployment asks for? Many keys share one value, and few values are compared.
+        self._same_score: defaultdict[DeploymentName, dict[int, tuple[DesiredState, bool]]] = defaultdict(dict)
 
     # Events of the Kubernetes API
 
@@ -104,12 +78,12 @@ class FleetState:
         name = deployment.name
         old = self.deployments.get(name)
         self.deployments[name] = deployment
+        self.unreadable_deployments.discard(name)
         self.dirty_status.add(name)
-        if old is not None and old.uid != deployment.uid:
-            self.departed_uids.add(old.uid)
-        self.departed_uids.discard(deployment.uid)
+        self.dirty_deployments.add(name)
         if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
-            selected = {device.name for device in self.devices.values() if selects(deployment, device)}
+            self._matcher.put_deployment(deployment)
+            selected = self._matcher.devices_of(name)
             self._link(Pair(device, name) for device in selected - self.matched[name])
             self._unlink([Pair(device, name) for device in self.matched[name] - selected])
         if old is None or (old.uid, old.generation, old.score) != (
@@ -117,103 +91,138 @@ class FleetState:
             deployment.generation,
             deployment.score,
         ):
+            self._same_score.pop(name, None)
             self.dirty_pairs.update(Pair(device, name) for device in self.matched[name])
             for pair in self._keys_of_deployment[name]:
                 self._resettle(pair)
 
     def remove_deployment(self, name: DeploymentName) -> None:
-        old = self.deployments.pop(name, None)
-        if old is None:
+        self.unreadable_deployments.discard(name)
+        if self.deployments.pop(name, None) is None:
             return
-        self.departed_uids.add(old.uid)
+        self._matcher.drop_deployment(name)
+        self._same_score.pop(name, None)
         self._unlink([Pair(device, name) for device in self.matched[name]])
         for pair in self._keys_of_deployment[name]:
             self._resettle(pair)
-        self.dirty_status.discard(name)
+        for dirty in (self.dirty_status, self.dirty_deployments):
+            dirty.discard(name)
         del self.matched[name]
         self.tallies.pop(name, None)
 
     def upsert_device(self, device: Device) -> None:
         name = device.name
-        old = self.devices.get(name)
         self.devices[name] = device
-        self.departed_devices.discard(name)
-        if old is None:
-            # A key that nobody wants may be deleted once its device is known.
-            self.dirty_pairs.update(self._keys_of_device[name])
-        elif _eligible(old) == _eligible(device) and old.labels == device.labels:
-            return
-        selecting = {d.name for d in self.deployments.values() if selects(d, device)}
-        self._link(Pair(name, deployment) for deployment in selecting - self._selecting[name])
-        self._unlink([Pair(name, deployment) for deployment in self._selecting[name] - selecting])
+        self.unreadable_devices.discard(name)
+        self.dirty_devices.add(name)
+        self._matcher.put_device(device)
+        selecting = self._matcher.deployments_of(name)
+        known = self._selecting[name]
+        if selecting != known:
+            self._link(Pair(name, deployment) for deployment in selecting - known)
+            self._unlink([Pair(name, deployment) for deployment in known - selecting])
 
     def remove_device(self, name: DeviceId) -> None:
+        self.unreadable_devices.discard(name)
         if self.devices.pop(name, None) is None:
             return
-        self.departed_devices.add(name)
+        # It may have introduced itself: then it is registered again.
+        self.dirty_devices.add(name)
+        self._matcher.drop_device(name)
         self._unlink([Pair(name, deployment) for deployment in self._selecting[name]])
-        self.dirty_pairs.update(self._keys_of_device[name])
         del self._selecting[name]
 
     # Events of the buckets
 
-    def report(self, pair: Pair, report: DeviceState | None) -> None:
-        """Fold in a device-state entry; None if it was deleted."""
+    def introduce(self, device: DeviceId, labels: Mapping[str, str] | None) -> None:
+        """Fold in a device-info entry; None if it was deleted."""
+        if labels is None:
+            self.infos.pop(device, None)
+        else:
+            self.infos[device] = labels
+        self.dirty_devices.add(device)
+
+    def report(self, pair: Pair, report: Report | None, stored_at: datetime | None = None) -> None:
+        """Fold in a device-state entry that the broker stored at `stored_at`; None if it was deleted."""
         if report is None:
             if self.reports.pop(pair, None) is None:
                 return
+            self._reports_of_device[pair.device].discard(pair.deployment)
+            self.dirty_devices.add(pair.device)
         else:
+            if stored_at is not None and report.last_event_at > stored_at:
+                # A clock that runs ahead must not win for as long as it does.
+                report = msgspec.structs.replace(report, last_event_at=stored_at)
             old = self.reports.get(pair)
-            if old is not None and old.last_event_at > report.last_event_at:
+            if old is None:
+                self._reports_of_device[pair.device].add(pair.deployment)
+            elif old.last_event_at > report.last_event_at:
                 return
             self.reports[pair] = report
+        self._judge(pair)
         self._reclassify(pair)
 
     def desire(self, pair: Pair, cell: Cell | None) -> None:
         """Fold in what the desired-state bucket holds for a pair; None if the key left no trace."""
+        old = self.desired.get(pair)
+        was_live = old is not None and not old.deleted
         if cell is None:
             self.desired.pop(pair, None)
             self._keys_of_deployment[pair.deployment].discard(pair)
-            self._keys_of_device[pair.device].discard(pair)
+            if was_live:
+                self.vanished.add(pair)
         else:
             self.desired[pair] = cell
             self._keys_of_deployment[pair.deployment].add(pair)
-            self._keys_of_device[pair.device].add(pair)
+            self.vanished.discard(pair)
+        self.live_keys += (cell is not None and not cell.deleted) - was_live
         self._resettle(pair)
+
+    def beat(self, device: DeviceId, at_s: float) -> None:
+        """A heartbeat that the broker stored at `at_s` (its Unix time)."""
+        if self.liveness.beat(device, at_s):
+            self._reclassify_device(device)
+
+    def beat_forgotten(self, device: DeviceId) -> None:
+        """The heartbeat's key was deleted."""
+        self.liveness.forget(device)
+        self._reclassify_device(device)
+
+    def advance(self, now_s: float) -> None:
+        """Judge anew who is silent; `now_s` is monotonic."""
+        changed, unheard = self.liveness.advance(now_s)
+        for device in changed:
+            self._reclassify_device(device)
+        if unheard:
+            for device, reports in self._reports_of_device.items():
+                if reports and not self.liveness.has_beat(device):
+                    self._reclassify_device(device)
+
+    # Questions
 
     def is_matched(self, pair: Pair) -> bool:
         return pair in self._standings
 
     def is_settled(self, pair: Pair) -> bool:
-        """Whether the key holds this Deployment's score, or one of a generation that we have yet to hear of."""
+        """Whether the key holds this very Deployment's score."""
         return pair in self._settled
 
-    # Matching and counting
+    def reported(self, device: DeviceId) -> list[Pair]:
+        """The pairs that a device reports about."""
+        return [Pair(device, deployment) for deployment in sorted(self._reports_of_device.get(device, ()))]
 
-    def _resettle(self, pair: Pair) -> None:
-        """The key or its Deployment changed: compare them once, here, and not at every report."""
-        cell = self.desired.get(pair)
-        deployment = self.deployments.get(pair.deployment)
-        stored = cell.value if cell is not None else None
-        if (
-            stored is not None
-            and deployment is not None
-            and stored.owner.uid == deployment.uid
-            and (stored.score == deployment.score or stored.owner.generation > deployment.generation)
-        ):
-            self._settled.add(pair)
-        else:
-            self._settled.discard(pair)
-        self.dirty_pairs.add(pair)
-        self._reclassify(pair)
+    # Matching and counting
 
     def _link(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
             self.matched[pair.deployment].add(pair.device)
             self._selecting[pair.device].add(pair.deployment)
             standing = self._standings[pair] = self._standing(pair)
-            self.tallies[pair.deployment].counts[standing] += 1
+            tally = self.tallies[pair.deployment]
+            tally.counts[standing] += 1
+            tally.unsettled += pair not in self._settled
             self._note_failure(pair, standing)
+            self._judge(pair)
             self.dirty_pairs.add(pair)
             self.dirty_status.add(pair.deployment)
 
@@ -223,35 +232,93 @@ class FleetState:
             self._selecting[pair.device].discard(pair.deployment)
             tally = self.tallies[pair.deployment]
             tally.counts[self._standings.pop(pair)] -= 1
+            tally.unsettled -= pair not in self._settled
             tally.set_failure(pair.device, None)
+            self._judge(pair)
             self.dirty_pairs.add(pair)
             self.dirty_status.add(pair.deployment)
+
+    def _judge(self, pair: Pair) -> None:
+        """Keep `unwanted` true for one pair."""
+        unwanted = False
+        if pair not in self._standings:
+            cell = self.desired.get(pair)
+            unwanted = pair in self.reports if cell is None else not cell.deleted
+        if unwanted != (pair in self.unwanted):
+            step = 1 if unwanted else -1
+            self.unwanted_of_deployment[pair.deployment] += step
+            self.unwanted_of_device[pair.device] += step
+            if unwanted:
+                self.unwanted.add(pair)
+            else:
+                self.unwanted.remove(pair)
+                # The last key of an object that is being deleted lets it go.
+                self.dirty_deployments.add(pair.deployment)
+                self.dirty_devices.add(pair.device)
+
+    def _resettle(self, pair: Pair) -> None:
+        """The key or its Deployment changed: compare them once, here, and not at every report."""
+        cell = self.desired.get(pair)
+        settled = cell is not None and cell.value is not None and self._is_wanted(pair.deployment, cell.value)
+        if settled != (pair in self._settled):
+            if pair in self._standings:
+                self.tallies[pair.deployment].unsettled += -1 if settled else 1
+                self.dirty_status.add(pair.deployment)
+            if settled:
+                self._settled.add(pair)
+            else:
+                self._settled.discard(pair)
+        self.dirty_pairs.add(pair)
+        self._judge(pair)
+        self._reclassify(pair)
+
+    def _is_wanted(self, name: DeploymentName, value: DesiredState) -> bool:
+        deployment = self.deployments.get(name)
+        if deployment is None or value.owner.uid != deployment.uid:
+            return False
+        known = self._same_score[name].get(id(value))
+        if known is None:
+            if len(self._same_score[name]) >= _VALUES_REMEMBERED_MAX:
+                self._same_score[name].clear()
+            # The value is kept beside its verdict, so that no other can get its id.
+            known = self._same_score[name][id(value)] = (value, value.score == deployment.score)
+        return known[1]
 
     def _reclassify(self, pair: Pair) -> None:
         """An input of the pair's standing changed: move it between the counts if it is matched."""
         old = self._standings.get(pair)
         if old is None:
             return
-        new = self._standings[pair] = self._standing(pair)
+        new = self._standing(pair)
         if new is not old:
+            self._standings[pair] = new
             counts = self.tallies[pair.deployment].counts
             counts[old] -= 1
             counts[new] += 1
             self.dirty_status.add(pair.deployment)
-        if Standing.FAILED in (old, new):
+        if new is Standing.FAILED or old is Standing.FAILED:
             self._note_failure(pair, new)
             self.dirty_status.add(pair.deployment)
 
+    def _reclassify_device(self, device: DeviceId) -> None:
+        for deployment in self._selecting.get(device, ()):
+            self._reclassify(Pair(device, deployment))
+
     def _standing(self, pair: Pair) -> Standing:
-        """A report counts once the key is settled and the report is about it: same owner, no older generation."""
+        """A report counts while its device is not silent, the key is settled and the report is about that key."""
         report = self.reports.get(pair)
+        if report is None:
+            return Standing.PENDING
+        standing = _COUNTED.get(self.liveness.verdict(pair.device))
+        if standing is not None:
+            return standing
         cell = self.desired.get(pair)
-        if report is None or cell is None or cell.value is None or pair not in self._settled:
+        if cell is None or cell.value is None or pair not in self._settled:
             return Standing.PENDING
         owner = cell.value.owner
-        if report.owner.uid != owner.uid or report.owner.generation < owner.generation:
+        if report.uid != owner.uid or report.generation < owner.generation:
             return Standing.PENDING
-        return _STANDINGS[report.phase]
+        return STANDING_OF_PHASE[report.phase]
 
     def _note_failure(self, pair: Pair, standing: Standing) -> None:
         failure = None
@@ -259,12 +326,3 @@ class FleetState:
             report = self.reports[pair]
             failure = Failure(report.last_event_at, pair.device, report.last_error or "")
         self.tallies[pair.deployment].set_failure(pair.device, failure)
-
-
-def _eligible(device: Device) -> bool:
-    return not device.blocked and not device.deleting
-
-
-def selects(deployment: Deployment, device: Device) -> bool:
-    """Whether `deployment` is to run on `device`: every selected label is there, with that value."""
-    return not deployment.deleting and _eligible(device) and deployment.selector.items() <= device.labels.items()

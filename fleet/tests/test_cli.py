@@ -8,7 +8,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from fleet import cli, logs
+from fleet.kube.client import KubeClient
 from fleet.operator.main import Operator
+from fleet.operator.tests.peers import Kube
 
 ENVIRONMENT: dict[str, str | None] = {
     "FLEET_NATS_URL": "nats://op:s3cret@127.0.0.1:1",
@@ -128,6 +130,28 @@ def test_crds_are_printed(run: CliRunner) -> None:
     result = run.invoke(cli.main, ["crds"])
     assert result.exit_code == 0
     assert [d["kind"] for d in yaml.safe_load_all(result.stdout)] == ["CustomResourceDefinition"] * 2
+
+
+def test_crds_are_applied(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by server-side apply at its own path, as ours, and said."""
+    kube = Kube()
+    applied: list[tuple[str, str]] = []
+
+    async def opened(kubeconfig: Path | None, namespace: str, *, user_agent: str) -> Kube:
+        assert (kubeconfig, namespace, user_agent) == (None, "default", "fleet-crds")
+        return kube
+
+    async def apply(path: str, manifest: dict[str, object], *, field_manager: str) -> None:
+        applied.append((path.rpartition("/")[2], field_manager))
+        assert manifest["kind"] == "CustomResourceDefinition"
+
+    monkeypatch.setattr(KubeClient, "open", opened)
+    monkeypatch.setattr(kube, "apply", apply)
+    result = run.invoke(cli.main, ["crds", "--apply"], env={"KUBECONFIG": None})
+    names = ["deployments.fleet.fleetproof.dev", "devices.fleet.fleetproof.dev"]
+    assert (result.exit_code, result.stdout.splitlines()) == (0, [f"{name} applied" for name in names])
+    assert applied == [(name, "fleet") for name in names]
+    assert kube.calls[-1].verb == "close"
 
 
 def test_crds_need_a_server_to_be_applied(run: CliRunner, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import yaml
 from fleet import crds, rules, wire
 from fleet.canonical import Json
 from fleet.fields import TextRule
+from fleet.operator.status import READY, SYNCED, decide_status
+from fleet.operator.tests.samples import WEB, at, deployment, fleet_state
 
 CORPUS = Path(__file__).parent / "corpus" / "admission"
 GOOD = sorted(CORPUS.glob("good-*.yaml"))
@@ -190,6 +192,42 @@ def test_everything_is_bounded(nodes: dict[str, dict[str, object]]) -> None:
             continue
         wanted = {"maxProperties"} if "additionalProperties" in node else limits.get(str(node["type"]), node.keys())
         assert wanted & node.keys(), path
+
+
+@pytest.mark.rule("S1")
+def test_the_aggregate_is_the_operators() -> None:
+    """The schema holds the counts that an operator writes, each required, and the failure that may be left out."""
+    aggregate = DEPLOYMENT["status.aggregate"]
+    state = fleet_state()
+    state.upsert_deployment(deployment())
+    written = decide_status(deployment(), state.tallies[WEB], at(0))
+    assert written is not None
+    counts = dig(dict(written), "aggregate")
+    assert isinstance(counts, dict)
+    assert aggregate["required"] == list(counts)
+    assert {
+        path.rpartition(".")[2] for path in DEPLOYMENT if path.count(".") == 2 and path.startswith("status.agg")
+    } == {
+        *counts,
+        "lastError",
+    }
+
+
+def test_columns_show_what_the_schema_holds() -> None:
+    """Every column of `kubectl get` reads a field or a condition that is there; Synced is shown with `-o wide`."""
+    columns = dig(crds.manifests()[0], "spec", "versions", 0, "additionalPrinterColumns")
+    assert isinstance(columns, list)
+    shown = {}
+    for column in columns:
+        assert isinstance(column, dict)
+        shown[column["name"]] = column
+        path = str(column["jsonPath"]).removeprefix(".")
+        if path.startswith(("spec.", "status.")):
+            assert path.partition("[?")[0] in DEPLOYMENT
+    assert list(shown) == ["Matched", "Succeeded", "Pending", "Failed", "Stale", "Ready", "Synced", "Age"]
+    assert shown["Synced"]["priority"] == 1
+    for name in (READY, SYNCED):
+        assert f'"{name}"' in str(shown[name]["jsonPath"])
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)

@@ -20,6 +20,7 @@ def test_the_smallest_environment() -> None:
         http_host="127.0.0.1",
         http_port=8080,
         start_timeout_s=30.0,
+        stale_after_s=90.0,
     )
 
 
@@ -34,17 +35,20 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "FLEET_NAMESPACE": "a-1",
             "FLEET_HTTP_ADDR": "[::1]:0",
             "FLEET_START_TIMEOUT_S": "0.5",
+            "FLEET_STALE_AFTER_S": "604800",
         }
     )
     assert settings.nats_url == "tls://h:1"
     assert settings.kubeconfig == kubeconfig
     assert (settings.http_host, settings.http_port, settings.start_timeout_s) == ("::1", 0, 0.5)
+    assert settings.stale_after_s == 7 * 86400
 
 
 NATS = "FLEET_NATS_URL is not a NATS address: expected nats://HOST:PORT"
 NAMESPACE = "FLEET_NAMESPACE is not a namespace name: expected lower-case letters, digits and dashes"
 ADDRESS = "FLEET_HTTP_ADDR is not an address: expected HOST:PORT"
 START = "FLEET_START_TIMEOUT_S is not a time: expected seconds above 0, at most 3600"
+STALE = "FLEET_STALE_AFTER_S is not a time: expected seconds above 0, at most 604800"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,10 @@ START = "FLEET_START_TIMEOUT_S is not a time: expected seconds above 0, at most 
         ("FLEET_START_TIMEOUT_S", "nan", START),
         ("FLEET_START_TIMEOUT_S", "inf", START),
         ("FLEET_START_TIMEOUT_S", "3601", START),
+        ("FLEET_STALE_AFTER_S", "a while", STALE),
+        ("FLEET_STALE_AFTER_S", "0", STALE),
+        ("FLEET_STALE_AFTER_S", "604801", STALE),
+        ("FLEET_STALE_AFTER_S", "nan", STALE),
         ("KUBECONFIG", "/nowhere/config", "KUBECONFIG: /nowhere/config is not a readable file"),
         ("KUBECONFIG", "/", "KUBECONFIG: / is not a readable file"),
     ],

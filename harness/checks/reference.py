@@ -5,7 +5,8 @@ Written from the contract and apart from the operator, so that the two can disag
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import cast
 
 from fleet.errors import WireError
@@ -22,8 +23,9 @@ from fleet.wire import (
     decode_desired_state,
     decode_device_state,
 )
+from harness.checks.silence import silent_at_end
 from harness.checks.window import last_read
-from harness.history import History, KvEntry, Op, Resource
+from harness.history import History, KvEntry, Meta, Op, Resource
 
 Key = tuple[str, str]
 """(device, deployment)"""
@@ -39,6 +41,7 @@ class Aggregate:
     succeeded: int = 0
     pending: int = 0
     failed: int = 0
+    stale: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class World:
     stored: Mapping[Key, DesiredState | None]
     """Per key of desired-state: its value, or None if its bytes are malformed. Deleted keys are not in it."""
     reports: Mapping[Key, DeviceState]
+    silent: frozenset[str] = frozenset()
+    """The devices that have not beaten for too long."""
 
     @classmethod
     def at_end(cls, history: History) -> "World":
@@ -76,11 +81,11 @@ class World:
         for deployment in deployments.values():
             score = score_of(deployment.spec)
             wanted |= {(d.name, deployment.name): score for d in devices.values() if selects(deployment, d)}
-        return cls(deployments, wanted, _stored(history), _reports(history))
+        return cls(deployments, wanted, _stored(history), _reports(history), silent_at_end(history))
 
     def aggregate(self, deployment: str) -> Aggregate:
         """The counts that a Deployment's status should show."""
-        counts = {"succeeded": 0, "pending": 0, "failed": 0}
+        counts = {"succeeded": 0, "pending": 0, "failed": 0, "stale": 0}
         keys = [key for key in self.wanted if key[1] == deployment]
         for key in keys:
             counts[self._standing(key)] += 1
@@ -103,6 +108,8 @@ class World:
 
     def _standing(self, key: Key) -> str:
         report, desired = self.reports.get(key), self.stored.get(key)
+        if report is not None and key[0] in self.silent:
+            return "stale"
         if report is None or desired is None or report.owner.uid != desired.owner.uid:
             return "pending"
         if report.owner.generation < desired.owner.generation:
@@ -149,7 +156,7 @@ def status_aggregate(deployment: Resource) -> Aggregate | None:
     if not isinstance(shown, dict):
         return None
     counts = cast("dict[str, int]", shown)
-    return Aggregate(*(counts.get(name, 0) for name in ("matched", "succeeded", "pending", "failed")))
+    return Aggregate(*(counts.get(name, 0) for name in ("matched", "succeeded", "pending", "failed", "stale")))
 
 
 def status_shown(deployment: Resource) -> Shown | None:
@@ -211,8 +218,13 @@ def _stored(history: History) -> dict[Key, DesiredState | None]:
 
 
 def _reports(history: History) -> dict[Key, DeviceState]:
-    """The newest report, by event time, that was acknowledged for each pair."""
+    """The newest report, by event time, that was acknowledged for each pair.
+
+    An event later than its storing counts as of then, so that no clock that is ahead has the last word for ever.
+    """
     reports: dict[Key, DeviceState] = {}
+    meta = history.of(Meta)
+    began_at = datetime.fromisoformat(meta[0].started_at) if meta else None
     for op in history.of(Op):
         if op.outcome != "ok":
             continue
@@ -223,6 +235,9 @@ def _reports(history: History) -> dict[Key, DeviceState]:
             # A malformed one is no report.
             with contextlib.suppress(WireError):
                 report = decode_device_state(op.detail.encode())
+                if began_at is not None:
+                    stored_at = began_at + timedelta(seconds=op.at_s)
+                    report = replace(report, last_event_at=min(report.last_event_at, stored_at))
                 known = reports.get((device, deployment))
                 if known is None or report.last_event_at >= known.last_event_at:
                     reports[device, deployment] = report

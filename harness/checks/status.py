@@ -75,6 +75,6 @@ def _words(shown: Shown | None) -> str:
     if shown is None:
         return "no status"
     a = shown.aggregate
-    counts = f"{a.succeeded} succeeded, {a.pending} pending, {a.failed} failed of {a.matched}"
+    counts = f"{a.succeeded} succeeded, {a.pending} pending, {a.failed} failed, {a.stale} stale of {a.matched}"
     error = f", last error of {shown.last_error_device}" if shown.last_error_device else ""
     return f"{counts}, {'ready' if shown.ready else 'not ready'} at generation {shown.observed_generation}{error}"

@@ -51,7 +51,7 @@ def writes_in(history: History, window: Window) -> Writes | str:
     if marks is None:
         return window.missing
     (first, _), (last, _) = marks
-    before, after = _read_at(history, first), _read_at(history, last)
+    before, after = read_at(history, Bucket.DESIRED_STATE, first), read_at(history, Bucket.DESIRED_STATE, last)
     if before is None or after is None:
         return f"{Bucket.DESIRED_STATE} was not there at {window.end if before else window.start}"
     if before.created_at != after.created_at:
@@ -60,10 +60,10 @@ def writes_in(history: History, window: Window) -> Writes | str:
     return Writes(after.last_seq - before.last_seq, after.messages - before.messages, tuple(entries))
 
 
-def _read_at(history: History, mark_line: int) -> StreamState | None:
-    """What the broker said of desired-state for the mark on this line; a mark is set right after asking."""
+def read_at(history: History, bucket: Bucket, mark_line: int) -> StreamState | None:
+    """What the broker said of a bucket for the mark on this line; a mark is set right after asking."""
     since = max((line for line, _ in history.numbered(Mark) if line < mark_line), default=0)
-    states = history.numbered(StreamState, lambda s: s.bucket == Bucket.DESIRED_STATE)
+    states = history.numbered(StreamState, lambda s: s.bucket == bucket)
     return next((state for line, state in reversed(list(states)) if since < line < mark_line), None)
 
 

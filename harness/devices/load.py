@@ -10,17 +10,20 @@ from harness.errors import ServiceError, WaitTimeout
 from harness.wait import end_tasks, ticks
 
 _BATCH_EVERY_S = 0.02
-# Of each hundred reports, this many say Failed, and the next one of the same pair says Running again.
 _FAILED_PERCENT = 2
 _STOP_WITHIN_S = 30.0
 
 
 class WriteLoad:
-    """Re-reports the pairs of `devices` in turn, `rate_per_s` in all. Ends with `stop`, which settles every pair."""
+    """Re-reports the pairs of `devices` in turn, `rate_per_s` in all. Ends with `stop`, which settles every pair.
 
-    def __init__(self, devices: ScriptedDevices, rate_per_s: float) -> None:
+    Of each hundred reports of pairs that run `failed_percent` say Failed; the next one of that pair says Running again.
+    """
+
+    def __init__(self, devices: ScriptedDevices, rate_per_s: float, *, failed_percent: int = _FAILED_PERCENT) -> None:
         self._devices = devices
         self._rate_per_s = rate_per_s
+        self._failed_percent = failed_percent
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._failed: set[Pair] = set()
@@ -79,7 +82,9 @@ class WriteLoad:
                 sent = due
 
     async def _report(self, pair: Pair, number: int) -> None:
-        if number % 100 < _FAILED_PERCENT:
+        last = self._devices.reported.get(pair)
+        runs = last is None or last.phase is not Phase.FAILED
+        if runs and number % 100 < self._failed_percent:
             self._failed.add(pair)
             await self._devices.report(pair, Phase.FAILED, "scripted failure")
         else:

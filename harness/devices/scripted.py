@@ -1,98 +1,109 @@
 """Scripted devices: many devices on one NATS connection, each doing exactly what the script says.
 
-They behave as the contract asks of an agent: wait for the buckets, publish facts and a heartbeat, listen on the
+They behave as the contract asks of an agent: wait for the buckets, publish facts and heartbeats, listen on the
 republished subject, read what is stored on each connect, report a phase for each desired state, never step back in
-event time, and forget a deployment when a delete marker says so. What they report is decided by `policy`.
+event time, forget a deployment when a delete marker says so, and say all of it again when the operator asks.
+What they report is decided by `policy`; which of them are silent is decided by the script.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
+import random
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Self
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
-from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
 from fleet.errors import WireError
 from fleet.wire import (
     DESIRED_SUBJECT_PREFIX,
+    REPUBLISH_SUBJECT,
     Bucket,
-    DesiredState,
     DeviceId,
     DeviceInfo,
-    DeviceState,
-    Heartbeat,
-    Owner,
     Pair,
-    Phase,
-    decode_desired_state,
     device_id,
-    heartbeat_key,
     info_key,
     kv_subject,
     parse_desired_key,
     parse_desired_subject,
-    state_key,
     stream_name,
 )
+from harness.devices.acting import ActingDevices
+from harness.devices.pulse import AGENT_VERSION, Pulse
+from harness.devices.reading import stored_desired
+from harness.devices.writing import ACK_WITHIN_S, RETRY_EVERY_S
 from harness.errors import ServiceError
 from harness.history import Op, Recorder
 from harness.services.nats_client import close_client
 from harness.wait import end_tasks, ticks, wait_for
 
-PUT_STATE = "put device-state"
-DELETE_STATE = "delete device-state"
-_ACK_WITHIN_S = 2.0
+BEAT_EVERY_S = 1.0
 _CONNECT_WITHIN_S = 5
 _RECONNECT_EVERY_S = 1
 _BUCKETS_WITHIN_S = 60.0
-_RETRY_EVERY_S = 0.05
 _AT_ONCE_MAX = 64
 
-Policy = Callable[[Pair, DesiredState], tuple[Phase, str | None]]
+Labels = Mapping[str, Mapping[str, str]]
+_NO_LABELS: Labels = {}
 
 
-def always_running(_: Pair, __: DesiredState) -> tuple[Phase, str | None]:
-    return Phase.RUNNING, None
+class _Ask(msgspec.Struct):
+    """The operator asks each device to say all it has, at a time of its own within the window."""
+
+    window_s: float
 
 
-class ScriptedDevices:
+class ScriptedDevices(ActingDevices):
     """All devices of one test. `close` ends them."""
 
-    def __init__(self, client: Client, devices: Sequence[DeviceId], recorder: Recorder) -> None:
-        self.ids = tuple(devices)
-        self.policy: Policy = always_running
-        self.desired: dict[Pair, DesiredState] = {}
-        self.reported: dict[Pair, DeviceState] = {}
-        self._mine = frozenset(devices)
+    def __init__(
+        self, client: Client, devices: Sequence[DeviceId], recorder: Recorder, labels: Labels, beat_every_s: float
+    ) -> None:
+        self._js: JetStreamContext = client.jetstream(timeout=ACK_WITHIN_S)
+        super().__init__(devices, self._js, recorder)
+        # Nobody waits half a minute in a test for what an operator may ask for within half a minute.
+        self.republish_window_s_max = 1.0
         self._client = client
-        self._js: JetStreamContext = client.jetstream(timeout=_ACK_WITHIN_S)
         self._recorder = recorder
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writing: dict[Pair, asyncio.Lock] = {}
+        self._labels = labels
+        self._pulse = Pulse(client, self.ids, self._mute, beat_every_s)
+        self._random = random.Random(len(devices))  # noqa: S311 - spreads load, keeps no secret
         self._at_once = asyncio.Semaphore(_AT_ONCE_MAX)
-        self._failure: BaseException | None = None
-        self._closing = False
         # What was said of these pairs since the last connect is newer than what a read begun after it finds.
         self._heard: set[Pair] = set()
         self._reading = asyncio.Lock()
         self.ready = asyncio.Event()
 
     @classmethod
-    async def start(cls, url: str, names: Sequence[str], recorder: Recorder) -> Self:
+    async def start(
+        cls,
+        url: str,
+        names: Sequence[str],
+        recorder: Recorder,
+        *,
+        labels: Labels = _NO_LABELS,
+        beat_every_s: float = BEAT_EVERY_S,
+    ) -> Self:
         """Connect; the rest happens by itself as soon as the buckets are there. `ready` tells when.
+
+        Args:
+            url: of the broker.
+            names: the ids of the devices.
+            recorder: gets an operation per report. Heartbeats are too many; only their silence is told.
+            labels: what a device's facts say, by device; nothing for those that are not in it.
+            beat_every_s: between two heartbeats of one device.
 
         Raises:
             ServiceError: no broker answers there.
         """
-        ids = [device_id(name) for name in names]
         client = Client()
-        devices = cls(client, ids, recorder)
+        devices = cls(client, [device_id(name) for name in names], recorder, labels, beat_every_s)
         try:
             # Without a deadline of ours the client would try the first connect for ever, too.
             async with asyncio.timeout(_CONNECT_WITHIN_S):
@@ -119,7 +130,7 @@ class ScriptedDevices:
             raise ServiceError(f"scripted devices failed: {self._failure}") from self._failure
 
     async def wait_ready(self, deadline_s: float = _BUCKETS_WITHIN_S) -> None:
-        """On return, every device has published its facts and knows what it is to run."""
+        """On return, every device has published its facts and a beat, and knows what it is to run."""
 
         def probe() -> bool | None:
             if self._failure is not None:
@@ -128,87 +139,61 @@ class ScriptedDevices:
 
         await wait_for(f"{len(self.ids)} scripted devices to be ready", probe, deadline_s=deadline_s)
 
-    async def report(self, pair: Pair, phase: Phase, error: str | None = None, *, owner: Owner | None = None) -> None:
-        """Report a phase, as an agent that acted on `owner` (what is desired now, if not given)."""
-        lock = self._writing.setdefault(pair, asyncio.Lock())
-        async with lock, self._at_once:
-            if owner is None:
-                desired = self.desired.get(pair)
-                if desired is None:
-                    return
-                owner = desired.owner
-            state = DeviceState(
-                phase=phase,
-                last_event_at=self._event_time(pair),
-                owner=owner,
-                container_ids={},
-                last_error=error,
-            )
-            await self._write(pair, PUT_STATE, state.encode())
-            self.reported[pair] = state
+    async def silence(self, names: Iterable[str]) -> None:
+        """These devices lose their power: no beat, no report, no answer. On return nothing of them is on its way."""
+        await self._hush(list(map(device_id, names)), "silence")
 
-    def _event_time(self, pair: Pair) -> datetime:
-        """Now, and after whatever was reported before."""
-        now = datetime.now(UTC)
-        last = self.reported.get(pair)
-        return now if last is None else max(now, last.last_event_at + timedelta(milliseconds=1))
+    async def resume(self, names: Iterable[str]) -> None:
+        """They come back with what they knew: they beat, then make up for what they missed."""
+        await self._come_back(list(map(device_id, names)), self._pulse.insist, "resume")
 
-    async def _forget(self, pair: Pair) -> None:
-        lock = self._writing.setdefault(pair, asyncio.Lock())
-        async with lock, self._at_once:
-            if self.reported.pop(pair, None) is not None:
-                await self._write(pair, DELETE_STATE, b"", {"KV-Operation": "DEL"})
+    async def forget(self, names: Iterable[str]) -> None:
+        """They are wiped: silent, and what they knew is gone. What they had published stays where it is."""
+        devices = list(map(device_id, names))
+        await self._hush(devices, "forget")
+        self._wipe(devices)
 
-    async def _write(self, pair: Pair, action: str, value: bytes, headers: dict[str, str] | None = None) -> None:
-        """Publish until it is acknowledged: a device has nobody to give up to. `close` ends it.
+    async def rejoin(self, names: Iterable[str]) -> None:
+        """They come back as new ones: facts and a beat, then a report of whatever is stored for them."""
+        await self._come_back(list(map(device_id, names)), self._introduce, "rejoin")
 
-        Each attempt stands in the history with its outcome.
-        """
-        async for _ in ticks(_RETRY_EVERY_S):
-            if self._closing:
-                raise ServiceError(f"{pair.device} has nothing to write to: the scripted devices are closed")
-            invoked_s = self._recorder.now_s
-            try:
-                ack = await self._js.publish(
-                    kv_subject(Bucket.DEVICE_STATE, state_key(pair)),
-                    value,
-                    timeout=_ACK_WITHIN_S,
-                    stream=stream_name(Bucket.DEVICE_STATE),
-                    headers=dict(headers or {}),
-                )
-            except NatsError as e:
-                # It may have been stored all the same: nobody can tell.
-                self._note(pair, action, invoked_s, outcome_detail=str(e) or type(e).__name__)
-                continue
-            except asyncio.CancelledError:
-                self._note(pair, action, invoked_s, outcome_detail="closed before the answer")
-                raise
-            self._note(pair, action, invoked_s, revision=ack.seq, outcome_detail=value.decode())
-            return
+    async def _hush(self, devices: Sequence[DeviceId], action: str) -> None:
+        invoked_s = self._recorder.now_s
+        self._mute.update(devices)
+        await self._pulse.settled(devices)
+        await self._states.settled(devices)
+        self._forget_unfinished(devices)
+        self._note(devices, action, invoked_s)
 
-    def _note(
-        self, pair: Pair, action: str, invoked_s: float, *, revision: int | None = None, outcome_detail: str
+    async def _come_back(
+        self, devices: Sequence[DeviceId], begin: Callable[[DeviceId], Coroutine[None, None, None]], action: str
     ) -> None:
-        self._recorder.add(
-            Op(
-                at_s=self._recorder.now_s,
-                client=pair.device,
-                action=action,
-                target=f"{pair.device}.{pair.deployment}",
-                invoked_s=invoked_s,
-                outcome="info" if revision is None else "ok",
-                revision=revision,
-                detail=outcome_detail,
+        invoked_s = self._recorder.now_s
+        async with asyncio.TaskGroup() as group:
+            for device in devices:
+                group.create_task(begin(device))
+        self._mute.difference_update(devices)
+        self._note(devices, action, invoked_s)
+        await self._catch_up()
+
+    def _note(self, devices: Iterable[DeviceId], action: str, invoked_s: float) -> None:
+        at_s = self._recorder.now_s
+        for device in devices:
+            self._recorder.add(
+                Op(at_s=at_s, client=device, action=action, target=device, invoked_s=invoked_s, outcome="ok")
             )
-        )
 
     async def _join(self) -> None:
         """Wait for the buckets, as agents do; say who we are; listen; read what is there already."""
         await wait_for("the operator to create the buckets", self._buckets_there, deadline_s=_BUCKETS_WITHIN_S)
-        await self._client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=self._told)
+        await self._pulse.listen()
+        # Facts and a sign of life come before any report.
         async with asyncio.TaskGroup() as group:
             for device in self.ids:
                 group.create_task(self._introduce(device))
+        self._spawn(self._pulse.run(), "heartbeats")
+        await self._client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=self._told)
+        await self._client.subscribe(REPUBLISH_SUBJECT, cb=self._asked)
         await self._catch_up()
         self.ready.set()
 
@@ -222,17 +207,17 @@ class ScriptedDevices:
         async with self._reading:
             self._heard.clear()
             stored: dict[Pair, bytes] = {}
-            async for _ in ticks(_RETRY_EVERY_S):
+            async for _ in ticks(RETRY_EVERY_S):
                 with contextlib.suppress(NatsError):
-                    for key, value in await self._stored():
+                    for key, value in await stored_desired(self._js):
                         with contextlib.suppress(WireError):
                             stored[parse_desired_key(key)] = value
                     break
-            for pair in (self.desired.keys() | stored.keys()) - self._heard:
+            for pair in (self.desired.keys() | self.reported.keys() | stored.keys()) - self._heard:
                 if pair in stored:
-                    self._take(pair, stored[pair])
+                    self.take(pair, stored[pair])
                 else:
-                    self._drop(pair)
+                    self.drop(pair)
 
     async def _buckets_there(self) -> bool | None:
         for bucket in Bucket:
@@ -243,34 +228,31 @@ class ScriptedDevices:
         return True
 
     async def _introduce(self, device: DeviceId) -> None:
-        info = DeviceInfo(arch="x86_64", os="linux", agent_version="0.0.0", labels={}, boot_id="scripted")
-        beat = Heartbeat(agent_version="0.0.0", instance_id="scripted", sequence=1, busy=False)
-        said = {
-            kv_subject(Bucket.DEVICE_INFO, info_key(device)): info.encode(),
-            kv_subject(Bucket.DEVICE_HEARTBEAT, heartbeat_key(device)): beat.encode(),
-        }
+        labels = self._labels.get(device, {})
+        info = DeviceInfo(arch="x86_64", os="linux", agent_version=AGENT_VERSION, labels=labels, boot_id="scripted")
         async with self._at_once:
-            for subject, value in said.items():
-                async for _ in ticks(_RETRY_EVERY_S):
-                    with contextlib.suppress(NatsError):
-                        await self._js.publish(subject, value)
-                        break
+            async for _ in ticks(RETRY_EVERY_S):
+                with contextlib.suppress(NatsError):
+                    await self._js.publish(kv_subject(Bucket.DEVICE_INFO, info_key(device)), info.encode())
+                    break
+        await self._pulse.insist(device)
 
-    async def _stored(self) -> list[tuple[str, bytes]]:
-        """What desired-state holds now, read once, by a consumer that ends with the reading."""
-        subscription = await self._js.subscribe(
-            kv_subject(Bucket.DESIRED_STATE, ">"),
-            ordered_consumer=True,
-            config=ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT),
-        )
+    async def _asked(self, message: Msg) -> None:
+        """The operator lost what we had said: every device says it again, at a random time within the window."""
         try:
-            info = await subscription.consumer_info()
-            promised = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
-            messages = [await subscription.next_msg(timeout=_ACK_WITHIN_S) for _ in range(promised)]
-        finally:
-            await subscription.unsubscribe()
-        prefix = kv_subject(Bucket.DESIRED_STATE, "")
-        return [(m.subject.removeprefix(prefix), m.data) for m in messages if "KV-Operation" not in (m.headers or {})]
+            window_s = min(msgspec.json.decode(message.data, type=_Ask).window_s, self.republish_window_s_max)
+        except msgspec.MsgspecError:
+            return
+        asked = [device for device in self.ids if device not in self._mute]
+        self._note(asked, "republish", self._recorder.now_s)
+        for device in asked:
+            self._spawn(self._say_again(device, self._random.uniform(0.0, window_s)))
+
+    async def _say_again(self, device: DeviceId, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if device not in self._mute:
+            await self._introduce(device)
+            await self.report_again(device)
 
     async def _told(self, message: Msg) -> None:
         """The republished subject: what was stored, delete markers too."""
@@ -280,40 +262,9 @@ class ScriptedDevices:
             return
         self._heard.add(pair)
         if "KV-Operation" in (message.headers or {}):
-            self._drop(pair)
+            self.drop(pair)
         else:
-            self._take(pair, message.data)
-
-    def _drop(self, pair: Pair) -> None:
-        if self.desired.pop(pair, None) is not None:
-            self._spawn(self._forget(pair))
-
-    def _take(self, pair: Pair, value: bytes) -> None:
-        """Act on a desired state of one of our devices, unless it is the one we acted on already."""
-        if pair.device not in self._mine:
-            return
-        try:
-            desired = decode_desired_state(value)
-        except WireError:
-            return
-        if self.desired.get(pair) == desired:
-            return
-        self.desired[pair] = desired
-        phase, error = self.policy(pair, desired)
-        self._spawn(self.report(pair, phase, error, owner=desired.owner))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        if self._closing:
-            work.close()
-            return
-        task = asyncio.create_task(work, name="scripted devices")
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
+            self.take(pair, message.data)
 
     async def _on_error(self, error: Exception) -> None:
         """A lost link is what scenarios make; an error of our own or a message that was dropped is not."""

@@ -13,7 +13,7 @@ from fleet.crds import GROUP
 from fleet.wire import Bucket
 from harness.checks.judge import Check, Judgement, judge
 from harness.checks.window import is_status_patch
-from harness.devices.scripted import ScriptedDevices
+from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
 from harness.env.foundation import Foundation
 from harness.errors import WaitTimeout
 from harness.history import KvEntry, Mark, Recorder, Request, Step, Verdict
@@ -29,8 +29,15 @@ from harness.wait import wait_for
 
 # What an operator that honours the contract needs, and no more (docs/contract.md).
 OPERATOR_RULES: tuple[Mapping[str, object], ...] = (
-    {"apiGroups": [GROUP], "resources": ["deployments", "devices"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GROUP], "resources": ["deployments"], "verbs": ["get", "list", "watch", "patch", "update"]},
+    {"apiGroups": [GROUP], "resources": ["devices"], "verbs": ["get", "list", "watch", "create", "patch", "update"]},
     {"apiGroups": [GROUP], "resources": ["deployments/status"], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]},
+)
+# The uid of this namespace is the cluster's identity.
+OPERATOR_CLUSTER_RULES: tuple[Mapping[str, object], ...] = (
+    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
 )
 
 
@@ -94,7 +101,7 @@ class Environment:
             stack.push_async_callback(nats.stop)
             await admin.create_namespace(namespace)
             stack.push_async_callback(admin.delete_namespace, namespace)
-            await admin.grant(namespace, OPERATOR_RULES)
+            await admin.grant(namespace, OPERATOR_RULES, cluster_rules=OPERATOR_CLUSTER_RULES)
             gate = await stack.enter_async_context(Gate(foundation.kube.url, foundation.kube.ca_pem, recorder))
 
             async def proxy(name: str, upstream: str) -> Proxy:
@@ -150,9 +157,15 @@ class Environment:
         self._stack.push_async_callback(operator.close)
         return operator
 
-    async def start_devices(self, names: Sequence[str]) -> ScriptedDevices:
-        """Devices of these ids, on one connection; they wait for the buckets by themselves."""
-        devices = await ScriptedDevices.start(f"nats://{self.links.devices_nats.listen}", names, self.recorder)
+    async def start_devices(
+        self, names: Sequence[str], *, labels: Labels | None = None, beat_every_s: float = BEAT_EVERY_S
+    ) -> ScriptedDevices:
+        """Devices of these ids, on one connection; they wait for the buckets by themselves.
+
+        `labels` are those of their device-info, by device.
+        """
+        url = f"nats://{self.links.devices_nats.listen}"
+        devices = await ScriptedDevices.start(url, names, self.recorder, labels=labels or {}, beat_every_s=beat_every_s)
         self._stack.push_async_callback(devices.close)
         return devices
 

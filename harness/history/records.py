@@ -62,13 +62,17 @@ class Mark(Base, frozen=True, kw_only=True, tag="mark"):
 
 
 class Process(Base, frozen=True, kw_only=True, tag="process"):
-    """Life of a process of the environment. `exit_code` is negative for a signal, as in subprocess."""
+    """Life of a process of the environment. `exit_code` is negative for a signal, as in subprocess.
+
+    `settings` are those that a scenario chose for it, on its `spawned` line.
+    """
 
     name: str
     event: Literal["spawned", "ready", "signalled", "exited"]
     pid: int
     signal: str | None = None
     exit_code: int | None = None
+    settings: dict[str, str] = {}
 
 
 class Fault(Base, frozen=True, kw_only=True, tag="fault"):
@@ -95,7 +99,8 @@ class Op(Base, frozen=True, kw_only=True, tag="op"):
 class KvEntry(Base, frozen=True, kw_only=True, tag="kv"):
     """One message stored in a bucket, as the broker republished it.
 
-    `previous` is the revision stored before it under this key, 0 if there was none.
+    `previous` is the revision stored before it under this key, 0 if there was none. `stored_s` is when, by the
+    broker's own stamp.
     """
 
     bucket: str
@@ -104,6 +109,7 @@ class KvEntry(Base, frozen=True, kw_only=True, tag="kv"):
     revision: int
     previous: int
     value: str
+    stored_s: float | None = None
 
 
 class StreamState(Base, frozen=True, kw_only=True, tag="stream"):
@@ -136,7 +142,7 @@ class Resource(Base, frozen=True, kw_only=True, tag="resource"):
 
 
 class Request(Base, frozen=True, kw_only=True, tag="request"):
-    """One request that the API server answered, from its audit log."""
+    """One request that the API server answered, from its audit log. `answered_s` is when it had, by its own stamp."""
 
     requested_s: float
     user: str
@@ -146,6 +152,7 @@ class Request(Base, frozen=True, kw_only=True, tag="request"):
     subresource: str
     name: str
     code: int
+    answered_s: float | None = None
 
 
 class Gate(Base, frozen=True, kw_only=True, tag="gate"):

@@ -5,6 +5,7 @@ markers too, and one can listen before the bucket exists. The stream's own count
 """
 
 import asyncio
+from datetime import datetime
 from typing import Self
 
 from nats.aio.client import Client
@@ -112,6 +113,7 @@ class BucketObserver:
     async def _republished(self, message: Msg) -> None:
         headers = message.headers or {}
         self._newest = int(headers.get("Nats-Sequence", "0"))
+        stamp = headers.get("Nats-Time-Stamp")
         self._recorder.add(
             KvEntry(
                 at_s=self._recorder.now_s,
@@ -121,5 +123,6 @@ class BucketObserver:
                 revision=self._newest,
                 previous=int(headers.get("Nats-Last-Sequence", "0")),
                 value=message.data.decode(errors="replace"),
+                stored_s=self._recorder.at_wall(datetime.fromisoformat(stamp).timestamp()) if stamp else None,
             )
         )

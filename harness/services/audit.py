@@ -40,6 +40,7 @@ class _Event(msgspec.Struct, rename="camel"):
     verb: str
     user: _Subject
     request_received_timestamp: datetime
+    stage_timestamp: datetime
     user_agent: str = ""
     object_ref: _Object = msgspec.field(default_factory=_Object)
     response_status: _Status = msgspec.field(default_factory=_Status)
@@ -116,5 +117,6 @@ class AuditTail:
                 subresource=event.object_ref.subresource,
                 name=event.object_ref.name,
                 code=event.response_status.code,
+                answered_s=self.recorder.at_wall(event.stage_timestamp.timestamp()),
             )
         )

@@ -7,6 +7,7 @@ namespace; a test that kills the API owns one.
 import secrets
 import ssl
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -58,7 +59,10 @@ class KubeCluster:
         recorder: Recorder | None = None,
         name: str = "kube",
     ) -> Self:
-        """Ready means: /readyz answers ok. Raises ServiceError or WaitTimeout with the end of the log in question."""
+        """Ready means: /readyz answers ok and kube-system is there.
+
+        Raises ServiceError or WaitTimeout with the end of the log in question.
+        """
         began = time.monotonic()
         cluster = cls(etcd, apiserver, folder, warden=warden, recorder=recorder, name=name)
         try:
@@ -110,12 +114,14 @@ class KubeCluster:
     async def start_etcd(self) -> None:
         """Start (again) etcd on its data; a running one is left alone."""
         flags = kube_config.etcd_flags(self.folder / "etcd", self._etcd_port, self._peer_port)
-        await self._start("etcd", flags, f"http://{HOST}:{self._etcd_port}/readyz", None)
+        await self._start("etcd", flags, [f"http://{HOST}:{self._etcd_port}/readyz"], None)
 
     async def start_apiserver(self) -> None:
         """Start (again) the API server on the same port, tokens and audit log; a running one is left alone."""
         flags = kube_config.apiserver_flags(self.folder, etcd_port=self._etcd_port, port=self.port)
-        await self._start("apiserver", flags, f"{self.url}/readyz", self.token("admin"))
+        # Its uid is the cluster's identity. The server makes it by itself, but not before it says that it is ready.
+        ready_urls = [f"{self.url}/readyz", f"{self.url}/api/v1/namespaces/kube-system"]
+        await self._start("apiserver", flags, ready_urls, self.token("admin"))
 
     async def stop(self) -> None:
         """End both and give the ports back. Idempotent."""
@@ -154,7 +160,7 @@ class KubeCluster:
             path.touch(mode=0o600)
             path.write_bytes(content)
 
-    async def _start(self, part: str, flags: list[str], ready_url: str, token: str | None) -> None:
+    async def _start(self, part: str, flags: list[str], ready_urls: Sequence[str], token: str | None) -> None:
         previous = self._processes.get(part)
         if previous is not None and previous.running:
             return
@@ -176,11 +182,13 @@ class KubeCluster:
 
                 async def ready() -> bool | None:
                     process.check_running()
-                    async with session.get(ready_url, ssl=tls) as answer:
-                        return _is_ready(answer.status, await answer.text())
+                    for url in ready_urls:
+                        async with session.get(url, ssl=tls) as answer:
+                            _raise_unless_ready(answer.status, await answer.text())
+                    return True
 
                 await wait_for(
-                    f"{process.name} to answer /readyz with 200",
+                    f"{process.name} to be ready",
                     ready,
                     deadline_s=READY_WITHIN_S,
                     expect=(aiohttp.ClientError, TimeoutError, _NotReadyError),
@@ -195,8 +203,8 @@ class _NotReadyError(Exception):
     """It answers, and says which of its checks fail."""
 
 
-def _is_ready(status: int, text: str) -> bool:
+def _raise_unless_ready(status: int, text: str) -> None:
     if status == 200:  # noqa: PLR2004 - HTTP's OK
-        return True
+        return
     failing = [line for line in text.splitlines() if line.startswith("[-]")]
     raise _NotReadyError(f"{status} {'; '.join(failing)}")

@@ -79,6 +79,7 @@ class OperatorProcess:
                 log_path=folder / f"{name}.log",
                 warden=warden,
                 recorder=recorder,
+                settings=extra,
             )
         except BaseException:
             port.release()

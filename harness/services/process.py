@@ -56,10 +56,12 @@ class ManagedProcess:
         log_path: Path,
         warden: Warden,
         recorder: Recorder | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Self:
         """Start `argv` in a session of its own, with exactly `env` (and the warden's mark) around it.
 
         Output is appended to `log_path` (mode 0600): take a `log_mark` first if an earlier life wrote there.
+        `settings` are what of `env` the history is to tell.
 
         Raises:
             ServiceError: the program cannot be started.
@@ -81,7 +83,7 @@ class ManagedProcess:
             os.close(log)
         warden.own_process(popen.pid)
         process = cls(name, popen, log_path, warden, recorder)
-        process.record("spawned")
+        process.record("spawned", settings=settings)
         return process
 
     @property
@@ -179,7 +181,10 @@ class ManagedProcess:
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def record(
-        self, event: Literal["spawned", "ready", "signalled", "exited"], signal: signals.Signals | None = None
+        self,
+        event: Literal["spawned", "ready", "signalled", "exited"],
+        signal: signals.Signals | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """Add to the history. Owners call it with "ready", which only they can judge."""
         if self._recorder is not None:
@@ -191,6 +196,7 @@ class ManagedProcess:
                     pid=self.pid,
                     signal=signal.name if signal else None,
                     exit_code=self.exit_code,
+                    settings=dict(settings or {}),
                 )
             )
 

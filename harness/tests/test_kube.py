@@ -14,6 +14,7 @@ import pytest
 from harness.errors import ServiceError
 from harness.history.records import Json
 from harness.services.kube import KubeCluster
+from harness.services.kube_answers import items_of, mapping
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable, resource_path
 from harness.services.kube_config import GROUP, User
 from harness.services.warden import Warden
@@ -96,6 +97,12 @@ async def test_operator_has_exactly_what_was_granted(kube: KubeCluster, admin: K
             await nobody.list_objects("devices", namespace)
 
 
+async def test_a_ready_cluster_has_its_identity(admin: KubeAdmin) -> None:
+    """The namespace whose uid tells one cluster from another is there from the start."""
+    found = mapping(await admin.request("GET", "/api/v1/namespaces/kube-system"))
+    assert _meta(found)["uid"]
+
+
 async def test_unknown_token_is_refused(kube: KubeCluster) -> None:
     """Nobody gets in without a token of ours."""
     async with KubeAdmin(kube.url, kube.ca_pem, "guessed") as stranger:
@@ -128,10 +135,20 @@ async def test_deleted_namespace_is_really_gone(admin: KubeAdmin) -> None:
     await admin.apply_crds(CRDS)
     await admin.create_namespace("doomed")
     await admin.grant("doomed", OPERATOR_RULES, cluster_rules=OPERATOR_RULES)
-    held = device("held")
-    held["metadata"] = {"name": "held", "finalizers": [f"{GROUP}/keys"]}
-    await admin.create("devices", "doomed", held)
+    for name in ("held", "going"):
+        held = device(name)
+        held["metadata"] = {"name": name, "finalizers": [f"{GROUP}/keys"]}
+        await admin.create("devices", "doomed", held)
+    await admin.delete("devices", "doomed", "going")
+    about = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "Device", "name": "held", "namespace": "doomed"}
+    event = {"metadata": {"name": "noticed"}, "involvedObject": about}
+    await admin.request("POST", "/api/v1/namespaces/doomed/events", body=event)
+    await admin.request("POST", "/api/v1/namespaces/doomed/configmaps", body={"metadata": {"name": "fleet-sweep"}})
     await admin.delete_namespace("doomed")
+    # Asked across all namespaces: what is stored under one that is gone is asked for by nobody else.
+    for path in ("/api/v1/events", "/api/v1/configmaps", f"/apis/{GROUP}/v1alpha1/devices"):
+        left = items_of(mapping(await admin.request("GET", path)))
+        assert not [item for item in left if _meta(item)["namespace"] == "doomed"], path
     with pytest.raises(KubeApiError, match="404"):
         await admin.request("GET", "/api/v1/namespaces/doomed")
     with pytest.raises(KubeApiError, match="404"):

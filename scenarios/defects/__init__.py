@@ -6,6 +6,7 @@ from scenarios.defects.dirty_marks_lost import DIRTY_MARKS_LOST
 from scenarios.defects.latch_on_first_source import LATCH_ON_FIRST_SOURCE
 from scenarios.defects.no_seed import NO_SEED
 from scenarios.defects.plain_buckets import PLAIN_BUCKETS
+from scenarios.defects.stale_deletes import STALE_DELETES
 
 DEFECTS: dict[str, Defect] = {
     defect.name: defect
@@ -15,6 +16,7 @@ DEFECTS: dict[str, Defect] = {
         PLAIN_BUCKETS,
         BUCKETS_MADE_AGAIN,
         DIRTY_MARKS_LOST,
+        STALE_DELETES,
     )
 }
 

@@ -1,6 +1,6 @@
 """Only what changes after convergence marks a status dirty; a replay does not."""
 
-from fleet.operator.writers import StatusTicker
+from fleet.operator.status_ticker import StatusTicker
 from scenarios.defects.defect import Defect
 
 

@@ -1,5 +1,6 @@
 """Converged as soon as one source has replayed, instead of all."""
 
+from fleet.operator.main import Operator
 from fleet.operator.recovery import Recovery
 from scenarios.defects.defect import Defect
 
@@ -10,6 +11,11 @@ def _patch() -> None:
         self.converged_count += converged and not self._converged
         self._converged = converged
 
+    async def never_behind(_: Operator) -> None:
+        return
+
+    # The first tick asks each replica as well whether it has caught up: a second net, which this one has not.
+    Operator._caught_up = never_behind  # type: ignore[method-assign] # the point of a defect
     Recovery._settle = settle  # type: ignore[method-assign] # the point of a defect
 
 

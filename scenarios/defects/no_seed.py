@@ -1,9 +1,10 @@
 """What the bucket holds is not read at the start: every key is written once more."""
 
-from fleet.operator import writers
+from fleet.operator import desired_writer
 from fleet.operator.decide import Delete, Put, decide_pair
+from fleet.operator.desired_writer import Decision, DesiredWriter
 from fleet.operator.state import FleetState
-from fleet.wire import DesiredState, Owner, Pair
+from fleet.wire import Pair
 from scenarios.defects.defect import Defect
 
 
@@ -16,10 +17,13 @@ def _patch() -> None:
             return decide_pair(state, pair)
         written.add(pair)
         cell = state.desired.get(pair)
-        value = DesiredState(Owner(deployment.uid, deployment.generation), deployment.score).encode()
-        return Put(pair, value, cell.revision if cell is not None else 0)
+        return Put(pair, deployment.wanted, cell.revision if cell is not None else 0, check_afresh=False)
 
-    writers.decide_pair = decide  # type: ignore[attr-defined] # the name that `writers` imported, not the function
+    def holds(_: DesiredWriter, __: Decision) -> bool:
+        return True
+
+    desired_writer.decide_pair = decide  # type: ignore[attr-defined] # the name that it imported, not the function
+    DesiredWriter._holds = holds  # type: ignore[method-assign, assignment] # the point of a defect
 
 
 NO_SEED = Defect(

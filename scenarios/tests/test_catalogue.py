@@ -8,7 +8,7 @@ import pytest
 
 import harness.checks
 import scenarios
-from scenarios import test_first_start, test_restart
+from scenarios import test_first_start, test_restart, test_two_operators
 from scenarios.cases import MARKER
 from scenarios.catalogue import SHAPES, shape
 from scenarios.defects import DEFECTS, defects_of
@@ -19,7 +19,7 @@ def rows_of(shape_id: str) -> list[set[str]]:
     """The case ids of each test of a shape."""
     marks = [
         mark
-        for module in (test_first_start, test_restart)
+        for module in (test_first_start, test_restart, test_two_operators)
         for test in vars(module).values()
         for mark in getattr(test, "pytestmark", [])
         if mark.name == MARKER
@@ -57,7 +57,7 @@ def collected(*options: str) -> tuple[set[str], str]:
     """Ids of the variants that would run, and pytest's last line."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
     folder = Path(scenarios.__file__).parent
-    tests = [str(folder / "test_restart.py"), str(folder / "test_first_start.py")]
+    tests = [str(folder / f"test_{family}.py") for family in ("restart", "first_start", "two_operators")]
     done = subprocess.run([*command, *tests], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
     ids = {line.partition("[")[2].rstrip("]") for line in done.stdout.splitlines() if "::" in line}
     return ids, done.stdout.strip().splitlines()[-1]
@@ -65,7 +65,7 @@ def collected(*options: str) -> tuple[set[str], str]:
 
 def test_all_cases_and_defects_are_collected(tmp_path: Path) -> None:
     """Without a choice every case runs, and every defect once on its own case."""
-    ids, last = collected(f"--runs={tmp_path}")
+    ids, last = collected(f"--runs={tmp_path}", "--long")
     cases = {case for s in SHAPES for rows in rows_of(s.id) for case in rows}
     assert ids == cases | {f"{d.case}-with-{d.name}" for d in DEFECTS.values()}
     assert "deselected" not in last
@@ -78,8 +78,10 @@ def test_all_cases_and_defects_are_collected(tmp_path: Path) -> None:
         (["--case=k1", "--case=k2"], {"k1", "k2"}),
         (["--shape=killed-mid-tick", "--sound-only"], {"k1", "k2", "k3", "k4", "k2-changed-while-down"}),
         (["--shape=killed-mid-tick", "--case=8x4-sigkill"], set()),
+        (["--shape=two-operators", "--sound-only"], {"12s"}),
+        (["--case=60s"], {"60s"}),
     ],
-    ids=["defect", "cases", "shape", "nothing"],
+    ids=["defect", "cases", "shape", "nothing", "not long", "long by name"],
 )
 def test_a_choice_deselects_the_rest(tmp_path: Path, options: list[str], expected: set[str]) -> None:
     """What was not chosen is deselected, never skipped."""

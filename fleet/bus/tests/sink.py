@@ -1,15 +1,13 @@
-"""Where the replicas of these tests bring their news, and a delivery as the server would send it."""
+"""Where the replicas of these tests bring their news."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
-from fleet.bus.replica import Entry
+from fleet.bus.replica import Entry, StreamFacts
 from fleet.bus.tests.conftest import DEADLINE_S
-from fleet.wire import Bucket, kv_subject, stream_name
+from fleet.wire import Bucket, stream_name
 
 BUCKET = Bucket.DEVICE_STATE
 STREAM = stream_name(BUCKET)
@@ -23,11 +21,15 @@ class Sink:
         self.values: dict[str, bytes | None] = {}
         self.entries: list[Entry] = []
         self.expected: int | None = None
+        self.facts: list[StreamFacts] = []
         self.on_entry: Callable[[Entry], None] = lambda _: None
         self._news = asyncio.Event()
 
     def replay_started(self) -> None:
         self._note("replay_started")
+
+    def opened(self, facts: StreamFacts) -> None:
+        self.facts.append(facts)
 
     def expecting(self, count: int) -> None:
         self.expected = count
@@ -64,8 +66,3 @@ class Sink:
                     await self._news.wait()
         except TimeoutError:
             pytest.fail(f"not within {deadline_s:g} s: {self.log}, {len(self.values)} values")
-
-
-def delivery(client: Client, sequence: int, headers: dict[str, str] | None = None) -> Msg:
-    reply = f"$JS.ACK.{STREAM}.c.1.100.{sequence}.1.0"
-    return Msg(_client=client, subject=kv_subject(BUCKET, "k"), reply=reply, data=b"x", headers=headers)

@@ -8,11 +8,13 @@ import pytest
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 
-from fleet.bus import buckets
-from fleet.errors import PeerRefused
+from fleet.bus import api, buckets
+from fleet.bus.buckets import Identity
+from fleet.errors import PeerAway, PeerRefused
 from fleet.wire import Bucket, kv_subject, stream_name
 
 DESIRED = Bucket.DESIRED_STATE
+OURS = Identity(cluster="11111111-aaaa", namespace="fleet")
 
 
 async def stored(js: JetStreamContext, bucket: Bucket = DESIRED) -> StreamConfig:
@@ -63,17 +65,17 @@ async def test_two_operators_at_once_make_one_bucket(js: JetStreamContext) -> No
 async def test_the_loser_of_a_race_takes_what_is_there(js: JetStreamContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Created by another between our look and our creation, with another first sequence: it is looked at again."""
     await buckets.ensure(js, DESIRED)
-    look = buckets._existing
+    look = api.stream
     looks = 0
 
-    async def blind_at_first(js: JetStreamContext, bucket: Bucket) -> StreamConfig | None:
+    async def blind_at_first(js: JetStreamContext, bucket: Bucket, **options: float) -> api.Stream | None:
         nonlocal looks
         looks += 1
-        return None if looks == 1 else await look(js, bucket)
+        return None if looks == 1 else await look(js, bucket, **options)
 
-    monkeypatch.setattr(buckets, "_existing", blind_at_first)
+    monkeypatch.setattr(api, "stream", blind_at_first)
     assert not (await buckets.ensure(js, DESIRED)).created
-    assert looks == 2
+    assert looks == 3
 
 
 async def test_an_existing_bucket_is_mended_and_keeps_what_it_holds(js: JetStreamContext) -> None:
@@ -115,3 +117,137 @@ async def test_a_foreign_stream_is_refused(js: JetStreamContext) -> None:
     with pytest.raises(PeerRefused, match=r"another program uses the name; give the fleet a NATS account of its own"):
         await buckets.ensure(js, DESIRED)
     assert (await stored(js)).subjects == ["orders.>"]
+
+
+async def test_the_report_tells_the_incarnation_and_the_brokers_clock(js: JetStreamContext) -> None:
+    """The creation time tells one stream from another of the same name; the clock is the broker's own."""
+    before = time.time()
+    first = await buckets.ensure(js, DESIRED)
+    again = await buckets.ensure(js, DESIRED)
+    assert before - 1 <= first.created_s <= first.broker_now_s <= again.broker_now_s <= time.time() + 1
+    assert (again.incarnation, again.created_s) == (first.incarnation, first.created_s)
+    await js.delete_stream(stream_name(DESIRED))
+    assert (await buckets.ensure(js, DESIRED)).incarnation != first.incarnation
+
+
+async def test_a_new_bucket_carries_its_identity(js: JetStreamContext) -> None:
+    """Cluster and namespace stand in the stream's metadata from its first moment; nothing is adopted."""
+    report = await buckets.ensure(js, DESIRED, OURS)
+    assert (report.created, report.adopted) == (True, False)
+    metadata = (await stored(js)).metadata or {}
+    assert metadata["fleetproof.dev/cluster"] == "11111111-aaaa"
+    assert metadata["fleetproof.dev/namespace"] == "fleet"
+    again = await buckets.ensure(js, DESIRED, OURS)
+    assert (again.created, again.adopted, again.mended) == (False, False, ())
+
+
+async def test_a_bucket_without_identity_is_adopted(js: JetStreamContext) -> None:
+    """Made by an older operator or by hand: it becomes ours, and keeps what it holds and its other metadata."""
+    await js.add_stream(replace(buckets.wanted_config(DESIRED, first_seq=5), metadata={"team": "edge"}))
+    ack = await js.publish(kv_subject(DESIRED, "d.web"), b"x")
+    report = await buckets.ensure(js, DESIRED, OURS)
+    assert (report.created, report.adopted, report.mended) == (False, True, ())
+    metadata = (await stored(js)).metadata or {}
+    assert (metadata["team"], metadata["fleetproof.dev/namespace"]) == ("edge", "fleet")
+    assert (await js.get_msg(stream_name(DESIRED), subject=kv_subject(DESIRED, "d.web"))).seq == ack.seq
+
+
+@pytest.mark.parametrize("theirs", [Identity("22222222-bbbb", "fleet"), Identity("11111111-aaaa", "other")])
+async def test_another_operators_bucket_is_refused(js: JetStreamContext, theirs: Identity) -> None:
+    """One line names both identities, and not even a setting that is wrong was changed."""
+    config = replace(buckets.wanted_config(DESIRED, first_seq=5), max_age=3600, metadata=theirs.metadata)
+    await js.add_stream(config)
+    with pytest.raises(PeerRefused) as refusal:
+        await buckets.ensure(js, DESIRED, OURS)
+    assert str(refusal.value).startswith(
+        f"bucket desired-state belongs to namespace {theirs.namespace} of cluster {theirs.cluster}, this operator "
+        "serves namespace fleet of cluster 11111111-aaaa: nothing is written"
+    )
+    assert (await stored(js)).max_age == 3600
+
+
+async def test_half_an_identity_is_not_ours(js: JetStreamContext) -> None:
+    """A stream that names a cluster and no namespace belongs to somebody: it is not adopted."""
+    half = {buckets.NAMESPACE_METADATA: "fleet"}
+    await js.add_stream(replace(buckets.wanted_config(DESIRED, first_seq=5), metadata=half))
+    with pytest.raises(PeerRefused, match="namespace fleet of cluster None"):
+        await buckets.ensure(js, DESIRED, OURS)
+
+
+async def test_of_two_operators_that_adopt_at_once_one_is_refused(
+    js: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote last has it: the other reads that back, and does not believe its own write."""
+    await js.add_stream(buckets.wanted_config(DESIRED, first_seq=5))
+    update = api.update
+
+    async def overtaken(js: JetStreamContext, bucket: Bucket, config: api.Config) -> None:
+        await update(js, bucket, config)
+        await update(js, bucket, {**config, "metadata": {**Identity("22222222-bbbb", "fleet").metadata}})
+
+    monkeypatch.setattr(api, "update", overtaken)
+    with pytest.raises(PeerRefused, match="belongs to namespace fleet of cluster 22222222-bbbb"):
+        await buckets.ensure(js, DESIRED, OURS)
+
+
+async def test_settings_that_the_client_library_does_not_know_are_kept(
+    js: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update sends back what the server told, not what the library made of it."""
+    await js.add_stream(replace(buckets.wanted_config(DESIRED, first_seq=5), max_msgs_per_subject=3))
+    look = api.stream
+    sent: list[api.Config] = []
+
+    async def newer(js: JetStreamContext, bucket: Bucket, **options: float) -> api.Stream | None:
+        found = await look(js, bucket, **options)
+        assert found is not None
+        found.config["setting_of_2030"] = True
+        return found
+
+    async def update(_: JetStreamContext, __: Bucket, config: api.Config) -> None:
+        sent.append(config)
+
+    monkeypatch.setattr(api, "stream", newer)
+    monkeypatch.setattr(api, "update", update)
+    await buckets.ensure(js, DESIRED)
+    assert [(config["setting_of_2030"], config["max_msgs_per_subject"]) for config in sent] == [(True, 1)]
+
+
+async def test_a_bucket_that_somebody_keeps_deleting_is_given_up(
+    js: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not made for ever within one call."""
+
+    async def nothing(*_: object, **__: float) -> None:
+        return None
+
+    async def made(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(api, "stream", nothing)
+    monkeypatch.setattr(buckets, "_create", made)
+    with pytest.raises(PeerAway, match="bucket desired-state: it vanishes as often as it is made"):
+        await buckets.ensure(js, DESIRED)
+
+
+async def test_a_stream_that_cannot_be_made_is_an_error(js: JetStreamContext) -> None:
+    """Refused, and not because somebody was faster: the server's words come through."""
+    await js.add_stream(StreamConfig(name="other", subjects=[kv_subject(DESIRED, ">")]))
+    with pytest.raises(PeerRefused, match="bucket desired-state: JetStream refused it: subjects overlap"):
+        await buckets.ensure(js, DESIRED)
+
+
+async def test_a_stream_that_vanishes_while_it_is_mended(js: JetStreamContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is made of a half known configuration: whoever asked tries again."""
+    await js.add_stream(replace(buckets.wanted_config(DESIRED, first_seq=5), max_msgs_per_subject=3))
+    look = api.stream
+    looks = 0
+
+    async def once(js: JetStreamContext, bucket: Bucket, **options: float) -> api.Stream | None:
+        nonlocal looks
+        looks += 1
+        return await look(js, bucket, **options) if looks == 1 else None
+
+    monkeypatch.setattr(api, "stream", once)
+    with pytest.raises(PeerAway, match="bucket desired-state: it was deleted in this very moment"):
+        await buckets.ensure(js, DESIRED)

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 
 from fleet.kube.client import KubeClient
+from fleet.kube.login import FileLogin, Grant
+from fleet.kube.transport import Transport
 
 DEADLINE_S = 10.0
 PATH = "/apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices"
@@ -83,11 +85,14 @@ async def api() -> AsyncIterator[FakeApi]:
         await runner.cleanup()
 
 
+def client_of(api: FakeApi) -> KubeClient:
+    login = FileLogin(Grant(None, ssl.create_default_context()))
+    return KubeClient(Transport(api.url, login, user_agent="test"), "ns")
+
+
 @pytest.fixture
 async def kube(api: FakeApi) -> AsyncIterator[KubeClient]:
-    configuration = Configuration()
-    configuration.host = api.url
-    client = KubeClient(configuration, "ns", "test")
+    client = client_of(api)
     try:
         yield client
     finally:

@@ -1,16 +1,13 @@
 """Requests: statuses become our errors, and what is sent is what the API expects."""
 
-import base64
-import tempfile
-from pathlib import Path
-
+import msgspec
 import pytest
-import trustme
 from aiohttp import web
 
-from fleet.errors import Conflict, FleetError, PeerAway, PeerRefused, SettingsError
+from fleet.errors import Conflict, FleetError, NotFound, PeerAway, PeerRefused
 from fleet.kube.client import Access, KubeClient
-from fleet.kube.tests.conftest import FakeApi, status
+from fleet.kube.tests.conftest import FakeApi, device, page, status
+from fleet.kube.transport import Expired
 
 PATCH = {"metadata": {"resourceVersion": "7"}, "status": {"observedGeneration": 1}}
 
@@ -21,10 +18,10 @@ PATCH = {"metadata": {"resourceVersion": "7"}, "status": {"observedGeneration": 
         (400, PeerRefused),
         (401, PeerRefused),
         (403, PeerRefused),
-        (404, PeerRefused),
+        (404, NotFound),
         (408, PeerAway),
         (409, Conflict),
-        (410, PeerRefused),
+        (410, Expired),
         (422, PeerRefused),
         (429, PeerAway),
         (500, PeerAway),
@@ -100,59 +97,196 @@ async def test_garbage_instead_of_an_answer_is_away(api: FakeApi, kube: KubeClie
 
 async def test_a_body_without_end_is_refused(api: FakeApi, kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list over the limit does not fill our memory."""
-    monkeypatch.setattr("fleet.kube.client._BODY_BYTES_MAX", 100)
+    monkeypatch.setattr("fleet.kube.transport._BODY_BYTES_MAX", 100)
     api.lists = [lambda: web.Response(text="x" * 500)]
     with pytest.raises(PeerRefused, match="a body of over 100 bytes"):
         await kube.list_page("devices", limit=1, continue_token="")
 
 
-def kubeconfig(folder: Path, url: str) -> Path:
-    ca = trustme.CA().cert_pem.bytes()
-    path = folder / "config"
-    path.write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-        "contexts: [{name: c, context: {cluster: k, user: u}}]\n"
-        f"clusters: [{{name: k, cluster: {{server: '{url}', "
-        f"certificate-authority-data: {base64.b64encode(ca).decode()}}}}}]\n"
-        "users: [{name: u, user: {token: t0ken}}]\n"
-    )
-    return path
+DEVICES = "/apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices"
 
 
-async def test_the_kubeconfigs_token_is_sent(api: FakeApi, tmp_path: Path) -> None:
-    """Credentials of the file go with every request."""
-    seen: list[str] = []
+class Script:
+    """Answers requests in turn; writes down method, path, content type and body of each."""
 
-    async def answer(request: web.Request) -> web.Response:
-        seen.append(request.headers["Authorization"])
-        return web.json_response({"status": {"allowed": True}})
+    def __init__(self, api: FakeApi, *answers: web.Response) -> None:
+        self.requests: list[tuple[str, str, str, object]] = []
+        self._answers = list(answers)
+        api.other = self._answer
 
-    api.other = answer
-    client = await KubeClient.open(kubeconfig(tmp_path, api.url), "ns", user_agent="test")
-    try:
-        await client.allowed(Access("list", "devices"))
-    finally:
-        await client.close()
-    assert seen == ["Bearer t0ken"]
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, request.path_qs, request.headers.get("Content-Type", ""), body))
+        return self._answers.pop(0)
 
 
-async def test_credentials_are_not_left_in_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Certificates and keys of a kubeconfig are on no disk once it is loaded, so a SIGKILL leaves none; twice over."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    path = kubeconfig(tmp_path, "https://127.0.0.1:1")
-    for _ in range(2):
-        client = await KubeClient.open(path, "ns", user_agent="test")
-        await client.close()
-        assert list(scratch.iterdir()) == []
+def stored(version: str = "8") -> web.Response:
+    return web.json_response({"metadata": {"resourceVersion": version}})
 
 
-async def test_unusable_tls_material_is_a_setting(tmp_path: Path) -> None:
-    """A CA that is none is told with the file's name."""
-    path = kubeconfig(tmp_path, "https://127.0.0.1:1")
-    text = path.read_text()
-    start = text.index("certificate-authority-data: ") + len("certificate-authority-data: ")
-    path.write_text(text[:start] + base64.b64encode(b"no PEM").decode() + text[text.index("}", start) :])
-    with pytest.raises(SettingsError, match=r"kubeconfig .*config: TLS material is not usable"):
-        await KubeClient.open(path, "ns", user_agent="test")
+def taken() -> web.Response:
+    return web.json_response({"code": 409, "reason": "AlreadyExists", "message": "there is one"}, status=409)
+
+
+async def test_one_object_is_read_afresh(api: FakeApi, kube: KubeClient) -> None:
+    """The bytes as the server wrote them, by a quorum read; None if there is no such object."""
+    script = Script(api, web.Response(body=b'{"a": 1}'), status(404))
+    assert await kube.get("devices", "d.1") == b'{"a": 1}'
+    assert await kube.get("devices", "x/../y") is None
+    assert [path for _, path, _, _ in script.requests] == [f"{DEVICES}/d.1", f"{DEVICES}/x%2F..%2Fy"]
+
+
+async def test_a_create_says_whether_it_did(api: FakeApi, kube: KubeClient) -> None:
+    """A name that is taken is an answer; another 409 is a conflict, and a missing namespace is not found."""
+    script = Script(api, stored(), taken(), status(409), status(404))
+    body = {"metadata": {"name": "d"}}
+    assert await kube.create("devices", body)
+    assert not await kube.create("devices", b'{"metadata": {"name": "d"}}')
+    with pytest.raises(Conflict):
+        await kube.create("devices", body)
+    with pytest.raises(NotFound):
+        await kube.create("devices", body)
+    assert script.requests == [("POST", DEVICES, "application/json", body)] * 4
+
+
+async def test_a_patch_is_a_merge_patch_of_the_object(api: FakeApi, kube: KubeClient) -> None:
+    """It goes to the object itself; a 409 is a conflict, a 404 says that the object is gone."""
+    script = Script(api, stored("9"), status(409), status(404))
+    body = {"metadata": {"finalizers": ["a/b"], "resourceVersion": "7"}}
+    assert await kube.patch("devices", "d", body) == "9"
+    with pytest.raises(Conflict):
+        await kube.patch("devices", "d", body)
+    with pytest.raises(NotFound):
+        await kube.patch("devices", "d", body)
+    assert script.requests == [("PATCH", f"{DEVICES}/d", "application/merge-patch+json", body)] * 3
+
+
+async def test_a_status_of_a_deployment_that_is_gone(api: FakeApi, kube: KubeClient) -> None:
+    """NotFound, which is a refusal."""
+    Script(api, status(404))
+    with pytest.raises(NotFound):
+        await kube.patch_status("deployments", "web", PATCH)
+
+
+async def test_an_event_is_created_once(api: FakeApi, kube: KubeClient) -> None:
+    """In the core group, in the client's namespace."""
+    script = Script(api, stored(), taken())
+    assert await kube.create_event({"kind": "Event"})
+    assert not await kube.create_event({"kind": "Event"})
+    assert {path for _, path, _, _ in script.requests} == {"/api/v1/namespaces/ns/events"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "texts"),
+    [
+        (web.json_response({"data": {"id": "7"}}), {"id": "7"}),
+        (web.json_response({"metadata": {}}), {}),
+        (web.json_response({"data": None}), {}),
+        (status(404), None),
+    ],
+)
+async def test_a_config_map_is_read(
+    api: FakeApi, kube: KubeClient, answer: web.Response, texts: dict[str, str] | None
+) -> None:
+    """Its texts; one without any is empty, a missing one is None."""
+    Script(api, answer)
+    assert await kube.config_map("fleet-sweep") == texts
+
+
+MAPS = "/api/v1/namespaces/ns/configmaps"
+MERGE = "application/merge-patch+json"
+
+
+async def test_a_config_map_is_patched(api: FakeApi, kube: KubeClient) -> None:
+    """What is there is merged into, and None takes a text out."""
+    script = Script(api, stored())
+    await kube.write_config_map("m", {"id": "7", "approved": None})
+    assert script.requests == [("PATCH", f"{MAPS}/m", MERGE, {"data": {"id": "7", "approved": None}})]
+
+
+async def test_a_missing_config_map_is_created(api: FakeApi, kube: KubeClient) -> None:
+    """Without the texts that were to go; if somebody else was faster, it is patched after all."""
+    script = Script(api, status(404), taken(), stored())
+    await kube.write_config_map("m", {"id": "7", "approved": None})
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"id": "7"}}
+    patch = ("PATCH", f"{MAPS}/m", MERGE, {"data": {"id": "7", "approved": None}})
+    assert script.requests == [patch, ("POST", MAPS, "application/json", manifest), patch]
+
+
+async def test_the_clusters_identity(api: FakeApi, kube: KubeClient) -> None:
+    """It is the uid of the namespace that every cluster has once."""
+    script = Script(api, web.json_response({"metadata": {"uid": "u-1"}}))
+    assert await kube.cluster_uid() == "u-1"
+    assert [path for _, path, _, _ in script.requests] == ["/api/v1/namespaces/kube-system"]
+
+
+async def test_a_missing_right_to_the_identity_is_named(api: FakeApi, kube: KubeClient) -> None:
+    """Who may not read it is told which right that is."""
+    Script(api, status(403))
+    with pytest.raises(PeerRefused, match="needs the right to get namespaces kube-system, cluster-wide"):
+        await kube.cluster_uid()
+
+
+async def test_access_in_other_groups_and_to_the_cluster(api: FakeApi, kube: KubeClient) -> None:
+    """The core group is the empty one; a right to a cluster's object names no namespace."""
+    allowed = [web.json_response({"status": {"allowed": True}}) for _ in range(2)]
+    script = Script(api, *allowed)
+    events = Access("create", "events", group="")
+    identity = Access("get", "namespaces", group="", namespaced=False, name="kube-system")
+    assert await kube.allowed(events)
+    assert await kube.allowed(identity)
+    assert (str(events), str(identity)) == ("create events", "get namespaces kube-system")
+    sent = [msgspec.convert(body, dict[str, object])["spec"] for *_, body in script.requests]
+    assert sent == [
+        {
+            "resourceAttributes": {
+                "namespace": "ns",
+                "verb": "create",
+                "group": "",
+                "resource": "events",
+                "subresource": "",
+            }
+        },
+        {
+            "resourceAttributes": {
+                "verb": "get",
+                "group": "",
+                "resource": "namespaces",
+                "subresource": "",
+                "name": "kube-system",
+            }
+        },
+    ]
+
+
+async def names(kube: KubeClient) -> list[list[str]]:
+    lists = [items async for items in kube.list_items("devices", limit=2)]
+    return [[str(msgspec.json.decode(raw)["metadata"]["name"]) for raw in items] for items in lists]
+
+
+async def test_all_items_page_by_page(api: FakeApi, kube: KubeClient) -> None:
+    """In the order of the pages, by a quorum read."""
+    api.lists = [
+        lambda: page(device("a"), device("b"), token="t1"),  # noqa: S106 - a page token
+        lambda: page(device("c")),
+    ]
+    assert await names(kube) == [["a", "b"], ["c"]]
+    assert api.list_queries == [{"limit": "2"}, {"limit": "2", "continue": "t1"}]
+
+
+async def test_items_are_of_one_version(api: FakeApi, kube: KubeClient) -> None:
+    """A list that expires half-way starts again, and nothing of the first attempt is seen."""
+    api.lists = [
+        lambda: page(device("a"), token="t1"),  # noqa: S106 - a page token
+        lambda: status(410),
+        lambda: page(device("b"), version="200"),
+    ]
+    assert await names(kube) == [["b"]]
+
+
+async def test_a_list_that_expires_again_and_again_is_given_up(api: FakeApi, kube: KubeClient) -> None:
+    """After a few attempts the reader is told."""
+    api.lists = [lambda: status(410)]
+    with pytest.raises(Expired):
+        await names(kube)
+    assert len(api.list_queries) == 4

@@ -3,17 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
 from fleet import backoff
 from fleet.errors import WireError
-from fleet.kube import informer
+from fleet.kube import informer, transport
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Device, decode_device
-from fleet.kube.tests.conftest import DEADLINE_S, PATH, FakeApi, device, page, status
+from fleet.kube.tests.conftest import DEADLINE_S, PATH, FakeApi, client_of, device, page, status
 
 
 class Sink:
@@ -83,12 +84,14 @@ def sink() -> Sink:
 
 
 @pytest.fixture
-async def start(kube: KubeClient, sink: Sink) -> AsyncIterator[Callable[[], None]]:
+async def following(kube: KubeClient, sink: Sink) -> AsyncIterator[Callable[[], Informer[Device]]]:
     """Start following; ends it after the test, which fails if the informer ended by itself."""
     tasks: list[asyncio.Task[None]] = []
 
-    def go() -> None:
-        tasks.append(asyncio.create_task(Informer(kube, "devices", decode_device, sink).run()))
+    def go() -> Informer[Device]:
+        made = Informer(kube, "devices", decode_device, sink)
+        tasks.append(asyncio.create_task(made.run()))
+        return made
 
     yield go
     for task in tasks:
@@ -97,7 +100,16 @@ async def start(kube: KubeClient, sink: Sink) -> AsyncIterator[Callable[[], None
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.fixture
+def start(following: Callable[[], Informer[Device]]) -> Callable[[], None]:
+    def go() -> None:
+        following()
+
+    return go
+
+
 Start = Callable[[], None]
+Following = Callable[[], Informer[Device]]
 
 
 async def test_an_empty_list_is_current_at_once(api: FakeApi, sink: Sink, start: Start) -> None:
@@ -200,6 +212,15 @@ async def test_a_watch_that_is_too_old_lists_again(api: FakeApi, sink: Sink, sta
     assert api.watch_queries[-1]["resourceVersion"] == "300"
 
 
+async def test_a_watch_that_is_refused_lists_again(api: FakeApi, sink: Sink, start: Start) -> None:
+    """A token that was revoked between list and watch: lost with the server's words, and tried again."""
+    api.watch_answers = [lambda: status(401, "Unauthorized")]
+    start()
+    await sink.until_said("replayed")
+    assert sink.losses == [f"lost: GET {PATH}: {api.url}: 401 Unauthorized"]
+    assert len(api.list_queries) == 2
+
+
 async def test_a_broken_watch_lists_again(api: FakeApi, sink: Sink, start: Start) -> None:
     """After a break it is current only with a new list: a resumed watch would not say when it has caught up."""
     api.lists = [lambda: page(device("a")), lambda: page(device("b"), version="300")]
@@ -221,6 +242,8 @@ async def test_a_broken_watch_lists_again(api: FakeApi, sink: Sink, start: Start
         b'{"type": "ADDED", "object": {"metadata": {"name": 7}}}\n',
         b'{"type": "ADDED", "object": {"metadata": {"name": "a"}}}\n',
         b'{"type": "WHAT", "object": {"metadata": {"resourceVersion": "1"}}}\n',
+        b'{"type": "WHAT", "object": {"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}}\n',
+        b'{"type": "ADDED", "object": {"metadata": {"name": "a", "uid": "u", "resourceVersion": ""}}}\n',
         b'{"type": "ERROR", "object": {"metadata": {}, "code": 500, "message": "etcd"}}\n',
     ],
 )
@@ -243,6 +266,7 @@ async def test_garbage_in_a_watch_is_trouble(api: FakeApi, sink: Sink, start: St
         lambda: web.json_response({"metadata": {"resourceVersion": "1"}, "items": [3]}),
         lambda: status(500, "etcdserver: leader changed"),
         lambda: status(429, "too many requests"),
+        lambda: status(401, "Unauthorized"),
         lambda: status(403, "forbidden"),
         lambda: web.Response(status=302, headers={"Location": "/login"}),
     ],
@@ -276,7 +300,9 @@ async def test_a_malformed_object_keeps_the_previous_one(api: FakeApi, sink: Sin
 
 async def test_a_silent_watch_is_lost(api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """No event and no bookmark for too long is a dead connection."""
-    monkeypatch.setattr(informer, "_SILENCE_S_MAX", 0.05)
+    monkeypatch.setattr(informer, "_WATCH_S_MIN", 0)
+    monkeypatch.setattr(informer, "_WATCH_S_MAX", 0)
+    monkeypatch.setattr(informer, "_LATE_S_MAX", 0.05)
     start()
     await sink.until(lambda: bool(sink.losses))
     await sink.until(lambda: len(api.watch_queries) > 1)
@@ -287,7 +313,7 @@ async def test_an_endless_line_is_trouble(
     api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never ends a line does not fill our memory."""
-    monkeypatch.setattr("fleet.kube.client._LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr("fleet.kube.transport._LINE_BYTES_MAX", 1000)
     start()
     await sink.until_said("replayed")
     api.events.put_nowait(b"x" * 2000)
@@ -337,6 +363,202 @@ async def test_a_crash_in_the_sink_ends_the_run(api: FakeApi, kube: KubeClient, 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(DEADLINE_S):
             await Informer(kube, "devices", decode_device, sink).run()
+
+
+async def test_a_list_that_hangs_is_lost(api: FakeApi, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes the request and never answers is given up on, and asked again."""
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT_S", 0.05)
+    hanging = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await hanging.wait()
+        raise AssertionError
+
+    api.other = answer
+    client = client_of(api)
+    task = asyncio.create_task(Informer(client, "devices", decode_device, sink).run())
+    try:
+        await sink.until(lambda: len(sink.losses) > 1)
+        assert "replayed" not in sink.log
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()
+
+
+async def test_a_watch_that_is_not_accepted_is_lost(
+    api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time a watch may be silent is not the time its acceptance may take: until then nothing is known."""
+    monkeypatch.setattr(transport, "_ACCEPT_TIMEOUT_S", 0.05)
+    hanging = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            await hanging.wait()
+        return page(device("a"))
+
+    api.other = answer
+    start()
+    await sink.until(lambda: len(sink.losses) > 1)
+    assert sink.losses[0] == f"lost: GET {PATH}: {api.url}: not accepted within 0.05 s"
+    assert "replayed" not in sink.log
+
+
+async def test_an_accepted_watch_may_be_silent(
+    api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound on its acceptance ends with it."""
+    monkeypatch.setattr(transport, "_ACCEPT_TIMEOUT_S", 0.2)
+    start()
+    await sink.until_said("replayed")
+    asyncio.get_running_loop().call_later(0.4, api.event, "ADDED", device("a", 101))
+    await sink.until_said("+a@101")
+    assert not sink.losses
+
+
+async def test_a_refresh_lists_again_at_once(
+    api: FakeApi, sink: Sink, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Revoked before the call returns; the watch ends, and what the new list does not show is removed."""
+    monkeypatch.setattr(backoff, "_DELAY_S_MIN", 60)
+    api.lists = [lambda: page(device("a"), device("b")), lambda: page(device("b"), version="300")]
+    followed = following()
+    await sink.until_said("replayed")
+    followed.refresh("stood still for 5 s")
+    assert sink.log[-1] == "lost: stood still for 5 s"
+    await sink.until_said("replayed", times=2)
+    assert sink.log[-4:] == ["replay_started", "+b@1", "-a", "replayed"]
+    assert len(sink.losses) == 1
+
+
+async def test_a_refresh_ends_a_list_on_its_way(api: FakeApi, sink: Sink, following: Following) -> None:
+    """What began before the refresh makes nothing current, be it the list or the watch."""
+    gate, asked = asyncio.Event(), asyncio.Event()
+    requests: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        requests.append("watch" if "watch" in request.query else "list")
+        if len(requests) == 1:
+            asked.set()
+            await gate.wait()
+        if requests[-1] == "watch":
+            api.other = None
+            return await api.handle(request)
+        return page(device("a"))
+
+    api.other = answer
+    followed = following()
+    async with asyncio.timeout(DEADLINE_S):
+        await asked.wait()
+    followed.refresh("first")
+    gate.set()
+    followed.refresh("second")
+    await sink.until_said("replayed")
+    assert requests == ["list", "list", "watch"]
+    assert sink.log == ["replay_started", "lost: first", "lost: second", "replay_started", "+a@1", "replayed"]
+
+
+async def test_a_refresh_between_list_and_watch_holds(api: FakeApi, sink: Sink, following: Following) -> None:
+    """A refresh that is asked for while a list is folded in is not undone by the watch that follows that list."""
+    api.lists = [lambda: page(device("a")), lambda: page(device("b"))]
+    followed = following()
+    upsert = sink.upsert
+
+    def refreshing(item: Device) -> None:
+        upsert(item)
+        if item.name == "a":
+            followed.refresh("late")
+
+    sink.upsert = refreshing  # type: ignore[method-assign] # the moment that is tested
+    await sink.until_said("replayed")
+    assert sink.log == ["replay_started", "+a@1", "lost: late", "replay_started", "+b@1", "-a", "replayed"]
+
+
+async def test_a_refresh_as_the_watch_opens_holds(
+    kube: KubeClient, sink: Sink, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for in the very moment in which the server accepts the watch, it is not undone by that."""
+    watch = kube.watch
+    refreshes = ["late"]
+
+    @asynccontextmanager
+    async def refreshing(
+        resource: str, *, resource_version: str, timeout_s: int, silence_s_max: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with watch(
+            resource, resource_version=resource_version, timeout_s=timeout_s, silence_s_max=silence_s_max
+        ) as lines:
+            if refreshes:
+                followed.refresh(refreshes.pop())
+            yield lines
+
+    monkeypatch.setattr(kube, "watch", refreshing)
+    followed = following()
+    await sink.until_said("replayed")
+    assert sink.log == ["replay_started", "lost: late", "replay_started", "replayed"]
+
+
+async def test_a_refresh_while_one_is_under_way(sink: Sink, following: Following) -> None:
+    """Each is told to the sink; the second changes nothing else."""
+    followed = following()
+    await sink.until_said("replayed")
+    followed.refresh("first")
+    await asyncio.sleep(0)
+    followed.refresh("second")
+    await sink.until_said("replayed", times=2)
+    assert sink.log[-4:] == ["lost: first", "lost: second", "replay_started", "replayed"]
+
+
+async def test_a_refresh_cuts_a_wait_short(
+    api: FakeApi, sink: Sink, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits after trouble, a refresh lists at once."""
+    monkeypatch.setattr(backoff, "_DELAY_S_MIN", 60)
+    monkeypatch.setattr("random.uniform", lambda _, ceiling: ceiling)
+    api.lists = [lambda: status(500), page]
+    followed = following()
+    await sink.until(lambda: bool(sink.losses))
+    followed.refresh("stood still")
+    await sink.until_said("replayed")
+
+
+async def test_a_large_page_leaves_room_for_others(
+    api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others get a turn of the loop while a page is folded in, at least once per chunk."""
+    monkeypatch.setattr(informer, "_CHUNK", 10)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def upsert(_: Device) -> None:
+        seen.append(turns)
+
+    seen: list[int] = []
+    sink.upsert = upsert  # type: ignore[method-assign,assignment] # what is measured
+    api.lists = [lambda: page(*(device(f"d{n}") for n in range(100)))]
+    task = asyncio.create_task(others())
+    try:
+        start()
+        await sink.until_said("replayed")
+    finally:
+        task.cancel()
+    assert len(set(seen)) == 10
+
+
+async def test_a_page_with_a_malformed_object_is_read_all_the_same(api: FakeApi, sink: Sink, start: Start) -> None:
+    """One object that is not of the shape, or whose name no key could hold, is named; all others arrive."""
+    odd = device("odd") | {"spec": 3}
+    api.lists = [lambda: page(device("a"), odd, device("B!"), device("c"))]
+    start()
+    await sink.until_said("replayed")
+    assert sink.log == ["replay_started", "+a@1", "?odd", "?B!", "+c@1", "replayed"]
+    assert sink.expected == [4]
 
 
 def test_the_decoder_refuses_what_the_schema_would() -> None:

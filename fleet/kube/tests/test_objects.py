@@ -2,11 +2,12 @@
 
 import json
 
+import msgspec
 import pytest
 
 from fleet.errors import WireError
 from fleet.kube.objects import decode_deployment, decode_device
-from fleet.wire import EnvVar, Lifecycle, Port, Score, Service, Volume
+from fleet.wire import DesiredState, EnvVar, Lifecycle, Owner, Port, Score, Service, Volume, decode_desired_state
 
 Json = dict[str, object]
 METADATA: Json = {"name": "web", "uid": "u-1", "resourceVersion": "7", "generation": 3}
@@ -84,6 +85,33 @@ def test_a_device() -> None:
     assert (got.name, got.labels, got.blocked, got.deleting) == ("d.1", {"a": "b"}, True, False)
     bare = decode_device(json.dumps({"metadata": METADATA | {"deletionTimestamp": "x"}}).encode())
     assert (bare.labels, bare.blocked, bare.deleting) == ({}, False, True)
+
+
+def test_what_fences_and_holds_an_object() -> None:
+    """Uid, generation and finalizers of both kinds; an object without finalizers has none."""
+    held = METADATA | {"name": "web", "finalizers": ["a/b", "c/d"]}
+    for got in (decode_deployment(encoded(held, SPEC)), decode_device(encoded(held, {}))):
+        assert (got.uid, got.generation, got.finalizers) == ("u-1", 3, ("a/b", "c/d"))
+    assert decode_device(encoded(METADATA, {})).finalizers == ()
+
+
+def test_what_a_deployment_wants() -> None:
+    """The canonical bytes for each of its devices, also when the object is made without them."""
+    got = decode_deployment(encoded(METADATA, SPEC))
+    assert decode_desired_state(got.wanted) == DesiredState(Owner("u-1", 3), got.score)
+    edited = msgspec.structs.replace(got, generation=4, wanted=b"")
+    assert decode_desired_state(edited.wanted).owner == Owner("u-1", 4)
+
+
+def test_an_object_of_a_page_and_of_an_event_is_the_object() -> None:
+    """All three ways of reading give equal values."""
+    one = encoded(METADATA | {"managedFields": [{"manager": "x"}]}, {"labels": {"a": "b"}})
+    alone = decode_device(one)
+    count, items = decode_device.items(b'{"items": [' + one + b"]}")
+    assert (count, list(items)) == (1, [("web", alone)])
+    for kind in ("ADDED", "MODIFIED"):
+        change = decode_device.change(b'{"type": "' + kind.encode() + b'", "object": ' + one + b"}")
+        assert (change.type, change.name, change.version, change.item) == (kind, "web", "7", alone)
 
 
 @pytest.mark.parametrize("name", ["", "UPPER", "a..b", "a" * 254])

@@ -1,23 +1,28 @@
-"""A state with one deployment on one device, and a recovery that has converged."""
+"""A small world: one deployment on one device, both peers in memory, a recovery that has converged."""
+
+import asyncio
 
 import pytest
 
-from fleet.operator.recovery import Recovery
-from fleet.operator.state import FleetState
+from fleet.operator import standstill
 from fleet.operator.tests.samples import deployment, device
-from fleet.operator.tests.turns import converged
+from fleet.operator.tests.turns import Clock, Stopwatch
+from fleet.operator.tests.world import World
 
 
 @pytest.fixture
-def recovery() -> Recovery:
-    recovery = Recovery(["s"])
-    converged(recovery)
-    return recovery
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    stopwatch = Stopwatch()
+    monkeypatch.setattr(standstill, "time", stopwatch)
+    world = World(stopwatch)
+    world.objects(deployment(), device())
+    return world
 
 
 @pytest.fixture
-def state() -> FleetState:
-    state = FleetState()
-    state.upsert_deployment(deployment())
-    state.upsert_device(device())
-    return state
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The loop's clock, in the test's hands."""
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop)
+    monkeypatch.setattr(loop, "time", clock.time)
+    return clock

@@ -2,12 +2,29 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from fleet.kube.objects import Deployment, Device
-from fleet.operator.state import Cell
-from fleet.wire import DesiredState, DeviceState, Owner, Pair, Phase, Score, Service, deployment_name, device_id
+from fleet.operator.decoding import Report
+from fleet.operator.lifecycle import FINALIZER
+from fleet.operator.state import Cell, FleetState
+from fleet.wire import (
+    DesiredState,
+    DeviceId,
+    DeviceState,
+    Owner,
+    Pair,
+    Phase,
+    Score,
+    Service,
+    deployment_name,
+    device_id,
+)
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LIMIT_S = 90.0
+D1, D2 = device_id("d1"), device_id("d2")
+WEB, DB = deployment_name("web"), deployment_name("db")
 
 
 def pair(device: str = "d1", deployment: str = "web") -> Pair:
@@ -26,6 +43,16 @@ def owner(uid: str = "web-uid", generation: int = 1) -> Owner:
     return Owner(uid, generation)
 
 
+def fleet_state(*beating: DeviceId) -> FleetState:
+    """Return an empty state; the devices that are `beating` did so at second 0 of the broker's clock, which is ours."""
+    state = FleetState(LIMIT_S)
+    state.liveness.opened(created_s=0.0, broker_now_s=0.0, now_s=0.0)
+    state.liveness.connected(0.0)
+    for name in beating or (D1,):
+        state.beat(name, 0.0)
+    return state
+
+
 def deployment(
     name: str = "web",
     *,
@@ -36,6 +63,7 @@ def deployment(
     selector: Mapping[str, str] | None = None,
     image: str = "web:1",
     status: Mapping[str, object] | None = None,
+    finalizers: tuple[str, ...] = (FINALIZER,),
 ) -> Deployment:
     return Deployment(
         name=deployment_name(name),
@@ -46,27 +74,47 @@ def deployment(
         selector=selector or {"group": "all"},
         score=score(image),
         status=status or {},
+        finalizers=finalizers,
     )
 
 
 def device(
-    name: str = "d1", *, blocked: bool = False, deleting: bool = False, labels: Mapping[str, str] | None = None
+    name: str = "d1",
+    *,
+    uid: str | None = None,
+    version: str = "1",
+    blocked: bool = False,
+    deleting: bool = False,
+    labels: Mapping[str, str] | None = None,
+    finalizers: tuple[str, ...] = (FINALIZER,),
 ) -> Device:
     return Device(
         name=device_id(name),
-        resource_version="1",
+        uid=uid or f"{name}-uid",
+        resource_version=version,
         deleting=deleting,
         blocked=blocked,
         labels={"group": "all"} if labels is None else labels,
+        finalizers=finalizers,
     )
 
 
+@cache
+def desired(uid: str = "web-uid", generation: int = 1, image: str = "web:1") -> DesiredState:
+    """Equal values are one object, as the operator's decoder gives them."""
+    return DesiredState(owner(uid, generation), score(image))
+
+
 def cell(revision: int = 7, *, uid: str = "web-uid", generation: int = 1, image: str = "web:1") -> Cell:
-    return Cell(revision, DesiredState(owner(uid, generation), score(image)), deleted=False)
+    return Cell(revision, desired(uid, generation, image), deleted=False)
 
 
 def marker(revision: int = 7) -> Cell:
     return Cell(revision, None, deleted=True)
+
+
+def malformed(revision: int = 7) -> Cell:
+    return Cell(revision, None, deleted=False)
 
 
 def report(
@@ -76,5 +124,15 @@ def report(
     uid: str = "web-uid",
     generation: int = 1,
     error: str | None = None,
-) -> DeviceState:
-    return DeviceState(phase=phase, last_event_at=at(seconds), owner=owner(uid, generation), last_error=error)
+) -> Report:
+    return Report(phase, at(seconds), uid, generation, error)
+
+
+def report_bytes(report: Report) -> bytes:
+    """Return what a device sends to say this."""
+    return DeviceState(
+        phase=report.phase,
+        last_event_at=report.last_event_at,
+        owner=Owner(report.uid, report.generation),
+        last_error=report.last_error,
+    ).encode()

@@ -1,213 +1,258 @@
-"""Decisions: what is written, what is left alone, and what a delete needs to be justified."""
-
-from collections.abc import Mapping
+"""Decisions about keys: what is written, what is left alone, what is the sweep's, and what fresh objects confirm."""
 
 import pytest
 
-from fleet.kube.objects import Deployment
-from fleet.operator.decide import Delete, Put, decide_pair, decide_status, is_orphan, status_patch
-from fleet.operator.state import Cell, Failure, FleetState, Standing, Tally
-from fleet.operator.tests.samples import at, cell, deployment, device, marker, pair
-from fleet.wire import Owner, decode_desired_state, deployment_name, device_id
+from fleet.kube.objects import Deployment, Device
+from fleet.operator.decide import Delete, Fresh, Put, confirm, decide_pair, decide_swept, is_orphan, is_told
+from fleet.operator.state import Cell, FleetState
+from fleet.operator.tests.samples import (
+    D1,
+    WEB,
+    cell,
+    deployment,
+    device,
+    fleet_state,
+    malformed,
+    marker,
+    pair,
+    report,
+    score,
+)
+from fleet.wire import Owner, decode_desired_state
 
-MALFORMED = Cell(7, None, deleted=False)
+OTHER = device(labels={"group": "other"})
 
 
-def world(*, known: bool = True, wanted: bool = True, stored: Cell | None = None) -> FleetState:
-    state = FleetState()
-    if known:
-        state.upsert_device(device(labels={"group": "all" if wanted else "other"}))
-    state.upsert_deployment(deployment(generation=2))
+def world(
+    n: Deployment | None = None, d: Device | None = None, stored: Cell | None = None, *, reported: bool = False
+) -> FleetState:
+    state = fleet_state()
+    if d is not None:
+        state.upsert_device(d)
+    if n is not None:
+        state.upsert_deployment(n)
+    if reported:
+        state.report(pair(), report())
     if stored is not None:
         state.desire(pair(), stored)
     return state
 
 
+def wanted(stored: Cell | None = None) -> FleetState:
+    return world(deployment(generation=2), device(), stored)
+
+
+def fresh(n: Deployment | None = None, d: Device | None = None, *unreadable: str) -> Fresh:
+    return Fresh({n.name: n} if n else {}, {d.name: d} if d else {}, frozenset(unreadable))
+
+
+@pytest.mark.rule("K1")
 def test_a_missing_key_is_put_where_nothing_was() -> None:
     """A wanted key that is not there is written at revision 0, with score and owner of the Deployment."""
-    decision = decide_pair(world(), pair())
+    decision = decide_pair(wanted(), pair())
     assert isinstance(decision, Put)
-    assert decision.expected == 0
+    assert (decision.expected, decision.check_afresh) == (0, False)
+    value = decode_desired_state(decision.value)
+    assert (value.owner, value.score) == (Owner("web-uid", 2), score())
+
+
+@pytest.mark.rule("K1")
+@pytest.mark.parametrize("generation", [1, 2, 3])
+def test_the_same_score_is_left_alone(generation: int) -> None:
+    """A change of generation alone is no reason to write, whichever of the two is the higher."""
+    assert decide_pair(wanted(cell(generation=generation)), pair()) is None
+
+
+@pytest.mark.rule("K1", "K3")
+@pytest.mark.parametrize(
+    ("stored", "check_afresh"),
+    [
+        pytest.param(cell(image="web:0"), False, id="older generation"),
+        pytest.param(cell(image="web:0", generation=2), False, id="same generation, another score"),
+        pytest.param(cell(image="web:0", generation=3), True, id="higher generation"),
+        pytest.param(cell(uid="other"), True, id="foreign uid"),
+        pytest.param(malformed(), True, id="malformed"),
+        pytest.param(marker(), True, id="deleted"),
+    ],
+)
+def test_a_wrong_key_is_replaced_at_its_revision(stored: Cell, *, check_afresh: bool) -> None:
+    """Whatever else is stored is replaced; over what another view has written only after a fresh look."""
+    decision = decide_pair(wanted(stored), pair())
+    assert isinstance(decision, Put)
+    assert (decision.expected, decision.check_afresh) == (7, check_afresh)
     assert decode_desired_state(decision.value).owner == Owner("web-uid", 2)
 
 
-@pytest.mark.parametrize(
-    "stored",
-    [
-        pytest.param(cell(image="web:0"), id="another score"),
-        pytest.param(cell(uid="other"), id="another owner"),
-        pytest.param(MALFORMED, id="malformed"),
-        pytest.param(marker(), id="deleted"),
-    ],
-)
-def test_a_wrong_key_is_replaced_at_its_revision(stored: Cell) -> None:
-    """Whatever else is stored is replaced, fenced by the revision that was seen."""
-    decision = decide_pair(world(stored=stored), pair())
+@pytest.mark.rule("K3")
+def test_a_key_that_vanished_is_put_after_a_fresh_look() -> None:
+    """It was there and left no trace: whoever took it away may know better."""
+    state = wanted(cell(generation=2))
+    state.desire(pair(), None)
+    decision = decide_pair(state, pair())
     assert isinstance(decision, Put)
-    assert decision.expected == 7
+    assert (decision.expected, decision.check_afresh) == (0, True)
 
 
-@pytest.mark.parametrize("generation", [1, 2, 3])
-def test_the_same_score_is_left_alone(generation: int) -> None:
-    """A change of generation alone is no change."""
-    assert decide_pair(world(stored=cell(generation=generation)), pair()) is None
+TOLD = [
+    pytest.param(deployment(deleting=True), device(), id="Deployment is being deleted"),
+    pytest.param(deployment(deleting=True), None, id="Deployment is being deleted, no Device"),
+    pytest.param(deployment(), device(deleting=True), id="Device is being deleted"),
+    pytest.param(deployment(), device(blocked=True), id="Device is blocked"),
+    pytest.param(None, device(blocked=True), id="Device is blocked, no Deployment"),
+]
+ORPHANED = [
+    pytest.param(None, None, id="neither"),
+    pytest.param(deployment(), None, id="no Device"),
+    pytest.param(None, device(), id="no Deployment"),
+    pytest.param(deployment(), OTHER, id="not selected"),
+]
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_a_key_of_a_higher_generation_is_left_alone(*, wanted: bool) -> None:
-    """Whoever wrote it has seen a newer Deployment than we have: neither overwritten nor deleted."""
-    assert decide_pair(world(wanted=wanted, stored=cell(generation=3, image="web:3")), pair()) is None
-
-
-def test_a_key_that_is_no_longer_selected_is_deleted() -> None:
-    """Deployment and Device are here and do not match: the key goes, at its revision."""
-    assert decide_pair(world(wanted=False, stored=cell()), pair()) == Delete(pair(), 7)
-    assert decide_pair(world(wanted=False, stored=MALFORMED), pair()) == Delete(pair(), 7)
-
-
-@pytest.mark.parametrize("stored", [None, marker()])
-def test_what_is_not_there_is_not_deleted(stored: Cell | None) -> None:
-    """No delete for a key that was never written or holds a marker already; it is no orphan either."""
-    state = world(wanted=False, stored=stored)
-    assert decide_pair(state, pair()) is None
+@pytest.mark.rule("K4")
+@pytest.mark.parametrize(("n", "d"), TOLD)
+@pytest.mark.parametrize("stored", [cell(), malformed(), cell(uid="other", generation=9)])
+def test_a_key_that_an_object_speaks_against_is_deleted(n: Deployment | None, d: Device | None, stored: Cell) -> None:
+    """Deleted or blocked says so by name: the key goes at once, whoever owns it, and the sweep may have it too."""
+    state = world(n, d, stored)
+    assert decide_pair(state, pair()) == decide_swept(state, pair()) == Delete(pair(), 7)
+    assert is_told(state, pair())
     assert not is_orphan(state, pair())
 
 
-def test_a_key_of_an_unknown_device_is_an_orphan() -> None:
-    """A device that was never seen is no reason to delete: its Device may be on its way."""
-    state = world(known=False, stored=cell())
+@pytest.mark.rule("K5")
+@pytest.mark.parametrize(("n", "d"), ORPHANED)
+@pytest.mark.parametrize("stored", [cell(), malformed()])
+def test_a_key_that_nobody_wants_is_left_to_the_sweep(n: Deployment | None, d: Device | None, stored: Cell) -> None:
+    """No object says that it is to go, so only the sweep deletes it."""
+    state = world(n, d, stored)
     assert decide_pair(state, pair()) is None
     assert is_orphan(state, pair())
+    assert decide_swept(state, pair()) == Delete(pair(), 7)
 
 
-def test_a_key_of_an_unknown_deployment_is_an_orphan() -> None:
-    """A Deployment that was never seen, as in an empty list, is no reason to delete."""
-    state = FleetState()
-    state.upsert_device(device())
-    for stored in (cell(), MALFORMED):
-        state.desire(pair(), stored)
-        assert decide_pair(state, pair()) is None
-        assert is_orphan(state, pair())
+@pytest.mark.rule("K5")
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(wanted(cell()), id="wanted"),
+        pytest.param(wanted(), id="wanted and missing"),
+        pytest.param(world(stored=marker()), id="deleted already"),
+        pytest.param(world(), id="never there"),
+        pytest.param(world(n=deployment(deleting=True), stored=marker(), reported=True), id="deleted, still reported"),
+    ],
+)
+def test_the_sweep_takes_nothing_else(state: FleetState) -> None:
+    """Between the brake and the write a key may have become wanted, or gone."""
+    assert decide_swept(state, pair()) is None
+    assert not isinstance(decide_pair(state, pair()), Delete)
 
 
-def test_a_wanted_key_is_no_orphan() -> None:
-    """What is wanted is never an orphan, and neither is what may be deleted."""
-    assert not is_orphan(world(stored=cell()), pair())
-    assert not is_orphan(world(wanted=False, stored=cell()), pair())
+@pytest.mark.rule("B5")
+def test_a_device_is_registered_before_its_keys_are_judged() -> None:
+    """It has introduced itself and has no Device yet: its keys are no orphans, and are judged once it has one."""
+    state = world(deployment(), None, cell())
+    state.introduce(D1, {})
+    assert not is_orphan(state, pair())
+    assert decide_swept(state, pair()) is None
+    state.upsert_device(OTHER)
+    assert is_orphan(state, pair())
+    assert decide_swept(state, pair()) == Delete(pair(), 7)
 
 
-def test_a_key_of_a_deployment_that_was_seen_to_go_is_deleted() -> None:
-    """Seen alive and then seen deleted justifies the delete, by uid: keys of another object of that name stay."""
-    state = world(stored=cell())
-    state.remove_deployment(deployment_name("web"))
-    assert decide_pair(state, pair()) == Delete(pair(), 7)
-    state.desire(pair(), cell(8, uid="someone-else"))
+@pytest.mark.rule("R10")
+@pytest.mark.parametrize("kind", ["deployment", "device"])
+def test_keys_of_what_cannot_be_read_are_not_swept(kind: str) -> None:
+    """An object that is there and that we cannot read may want the key."""
+    state = world(deployment() if kind == "device" else None, device() if kind == "deployment" else None, cell())
+    assert is_orphan(state, pair())
+    (state.unreadable_deployments if kind == "deployment" else state.unreadable_devices).add(
+        "web" if kind == "deployment" else "d1"
+    )
+    assert not is_orphan(state, pair())
+    assert decide_swept(state, pair()) is None
     assert decide_pair(state, pair()) is None
 
 
-def test_a_key_of_a_device_that_was_seen_to_go_is_deleted() -> None:
-    """The keys of a deleted Device go, whoever owns them."""
-    state = world(stored=cell(uid="someone-else"))
-    state.remove_device(device_id("d1"))
-    assert decide_pair(state, pair()) == Delete(pair(), 7)
+@pytest.mark.rule("K7")
+@pytest.mark.parametrize(("n", "d"), TOLD + ORPHANED)
+def test_a_reported_pair_without_a_trace_gets_a_marker(n: Deployment | None, d: Device | None) -> None:
+    """Its agent still runs what nobody wants and nobody stored: a marker at revision 0 tells it."""
+    state = world(n, d, reported=True)
+    assert decide_swept(state, pair()) == Delete(pair(), 0)
+    assert is_told(state, pair()) == (decide_pair(state, pair()) == Delete(pair(), 0))
+    state.desire(pair(), marker(3))
+    assert decide_swept(state, pair()) is None
 
 
-def tally(*, pending: int = 0, succeeded: int = 0, failed: int = 0) -> Tally:
-    counts = {Standing.PENDING: pending, Standing.SUCCEEDED: succeeded, Standing.FAILED: failed}
-    made = Tally(counts)
-    if failed:
-        made.set_failure(device_id("d1"), Failure(at(1), device_id("d1"), "no image"))
-    return made
+PUT = Put(pair(), deployment(generation=2).wanted, 7, check_afresh=True)
+DELETE = Delete(pair(), 7)
 
 
-def stored_as(status: Mapping[str, object] | None, *, generation: int = 1) -> Deployment:
-    return deployment(status=status, generation=generation)
+@pytest.mark.rule("K3")
+def test_fresh_objects_confirm_a_put() -> None:
+    """They want it as we do: it is written as decided."""
+    assert confirm(wanted(marker()), PUT, fresh(deployment(generation=2), device())) == PUT
 
 
-def ready(status: Mapping[str, object]) -> Mapping[str, object]:
-    conditions = status["conditions"]
-    assert isinstance(conditions, list)
-    condition = conditions[0]
-    assert isinstance(condition, dict)
-    return condition
+@pytest.mark.rule("K3")
+def test_fresh_objects_put_what_they_say() -> None:
+    """They are newer than our view: then theirs is what is written."""
+    newer = deployment(uid="web-uid-2", generation=5, image="web:5")
+    confirmed = confirm(wanted(marker()), PUT, fresh(newer, device()))
+    assert isinstance(confirmed, Put)
+    assert (confirmed.value, confirmed.expected) == (newer.wanted, 7)
 
 
+@pytest.mark.rule("K3")
+def test_fresh_objects_find_nothing_left_to_put() -> None:
+    """Whoever wrote the higher generation was right."""
+    stored = cell(generation=3, image="web:3")
+    assert confirm(wanted(stored), PUT, fresh(deployment(generation=3, image="web:3"), device())) is None
+    # The same score of another object, or another score of the same: not what is wanted.
+    for other in (deployment(uid="web-uid-2", image="web:3"), deployment(generation=4, image="web:4")):
+        assert isinstance(confirm(wanted(stored), PUT, fresh(other, device())), Put)
+
+
+@pytest.mark.rule("K3")
 @pytest.mark.parametrize(
-    ("counted", "status", "reason"),
+    ("n", "d"),
     [
-        (tally(), "False", "NoDevices"),
-        (tally(pending=1, succeeded=1), "False", "Progressing"),
-        (tally(pending=1, failed=1), "False", "DevicesFailed"),
-        (tally(succeeded=2), "True", "AllSucceeded"),
+        (None, device()),
+        (deployment(), None),
+        (None, None),
+        (deployment(deleting=True), device()),
+        (deployment(), device(blocked=True)),
+        (deployment(), device(deleting=True)),
+        (deployment(), OTHER),
     ],
 )
-def test_ready_says_why(counted: Tally, status: str, reason: str) -> None:
-    """Ready is true once all matched devices succeeded, and otherwise names the reason."""
-    decided = decide_status(deployment(), counted, at(0))
-    assert decided is not None
-    assert (ready(decided)["status"], ready(decided)["reason"]) == (status, reason)
+def test_what_fresh_objects_do_not_want_is_deleted_and_not_put(n: Deployment | None, d: Device | None) -> None:
+    """A put they speak against is not written; a delete is."""
+    assert confirm(wanted(marker()), PUT, fresh(n, d)) is None
+    assert confirm(world(stored=cell()), DELETE, fresh(n, d)) == DELETE
 
 
-@pytest.mark.parametrize("counted", [tally(), tally(pending=3), tally(succeeded=2, failed=1), tally(succeeded=2)])
-def test_an_unchanged_status_is_not_patched(counted: Tally) -> None:
-    """What was decided and stored once is not decided again, however late it is."""
-    status = decide_status(deployment(), counted, at(0))
-    assert status is not None
-    assert decide_status(stored_as(status), counted, at(5000)) is None
+@pytest.mark.rule("K3")
+def test_what_fresh_objects_want_is_not_deleted() -> None:
+    """Our view was behind."""
+    assert confirm(world(stored=cell()), DELETE, fresh(deployment(), device())) is None
 
 
-def test_a_new_generation_is_a_new_status() -> None:
-    """An edit shows in observedGeneration even if no count changes."""
-    first = decide_status(deployment(), tally(succeeded=1), at(0))
-    second = decide_status(stored_as(first, generation=2), tally(succeeded=1), at(0))
-    assert second is not None
-    assert second["observedGeneration"] == 2
+@pytest.mark.rule("K3", "K2")
+@pytest.mark.parametrize("stored", [None, marker(8), cell(8)])
+def test_a_write_whose_revision_is_over_is_not_confirmed(stored: Cell | None) -> None:
+    """Somebody has written since: the decision is made again on that."""
+    assert confirm(world(deployment(), device(), stored), PUT, fresh(deployment(), device())) is None
+    assert confirm(world(stored=stored), DELETE, fresh()) is None
+    put = Put(pair(), PUT.value, 0, check_afresh=True)
+    assert confirm(world(), put, fresh(deployment(generation=2), device())) == put
+    assert confirm(world(), Delete(pair(), 0), fresh()) == Delete(pair(), 0)
 
 
-def test_the_transition_time_moves_only_when_ready_flips() -> None:
-    """Counts may change while Ready keeps its status: then it keeps the time too."""
-    first = decide_status(deployment(), tally(pending=2), at(0))
-    assert first is not None
-    second = decide_status(stored_as(first), tally(pending=1, succeeded=1), at(60.5))
-    assert second is not None
-    assert ready(second)["lastTransitionTime"] == ready(first)["lastTransitionTime"] == "2026-01-01T00:00:00Z"
-    third = decide_status(stored_as(second), tally(succeeded=2), at(120.5))
-    assert third is not None
-    assert ready(third)["lastTransitionTime"] == "2026-01-01T00:02:00Z"
-
-
-@pytest.mark.parametrize("conditions", ["text", [3], [{"type": "Other", "status": "False"}], [{"type": "Ready"}]])
-def test_foreign_conditions_do_not_confuse_the_transition(conditions: object) -> None:
-    """Whatever somebody wrote into the conditions, ours is decided afresh."""
-    decided = decide_status(stored_as({"conditions": conditions}), tally(pending=1), at(0))
-    assert decided is not None
-    assert ready(decided)["lastTransitionTime"] == "2026-01-01T00:00:00Z"
-
-
-def test_a_transition_time_of_the_wrong_type_is_replaced() -> None:
-    """A time that is no text is not carried on."""
-    broken = {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": 7}]}
-    decided = decide_status(stored_as(broken), tally(pending=1), at(0))
-    assert decided is not None
-    assert ready(decided)["lastTransitionTime"] == "2026-01-01T00:00:00Z"
-
-
-def test_the_patch_is_fenced_and_removes_an_old_error() -> None:
-    """A merge patch carries the version it was decided against, and names what it removes."""
-    decided = decide_status(deployment(), tally(succeeded=1), at(0))
-    assert decided is not None
-    patch = status_patch(deployment(version="42"), decided)
-    assert patch["metadata"] == {"resourceVersion": "42"}
-    status = patch["status"]
-    assert isinstance(status, dict)
-    assert status["aggregate"] == {"matched": 1, "succeeded": 1, "pending": 0, "failed": 0, "lastError": None}
-
-
-def test_the_patch_keeps_the_last_error() -> None:
-    """A failure is shown with its device, its message and its time."""
-    decided = decide_status(deployment(), tally(failed=1), at(0))
-    assert decided is not None
-    status = status_patch(deployment(), decided)["status"]
-    assert isinstance(status, dict)
-    aggregate = status["aggregate"]
-    assert aggregate["lastError"] == {"device": "d1", "message": "no image", "at": "2026-01-01T00:00:01.000000Z"}
+@pytest.mark.rule("R10", "K3")
+@pytest.mark.parametrize("name", [WEB, D1])
+def test_fresh_objects_that_cannot_be_read_confirm_nothing(name: str) -> None:
+    """Nobody knows what such an object wants."""
+    assert confirm(wanted(marker()), PUT, fresh(deployment(), device(), name)) is None
+    assert confirm(world(stored=cell()), DELETE, fresh(None, None, name)) is None
+    assert confirm(world(stored=cell()), DELETE, fresh(None, None, "another")) == DELETE

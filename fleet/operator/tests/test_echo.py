@@ -32,6 +32,7 @@ def test_the_echo_may_be_faster_than_the_acknowledgement(echoes: Echoes[str]) ->
 def test_news_of_other_keys_frees_nothing(echoes: Echoes[str]) -> None:
     """Only news of the key itself counts."""
     assert not echoes.heard("other")
+    assert "other" not in echoes
     assert not echoes.acknowledged("k")
 
 
@@ -42,6 +43,19 @@ def test_a_failed_write_waits_for_nothing(echoes: Echoes[str]) -> None:
     assert "k" not in echoes
     echoes.began("k")
     assert not echoes.acknowledged("k")
+
+
+@pytest.mark.parametrize("end", ["forget", "restarted"])
+def test_an_acknowledgement_is_of_its_own_write(echoes: Echoes[str], end: str) -> None:
+    """One that came before the waiting ended does not count for the next write of the key."""
+    echoes.acknowledged("k")
+    if end == "forget":
+        echoes.forget("k")
+    else:
+        echoes.restarted()
+    echoes.began("k")
+    assert not echoes.heard("k")
+    assert "k" in echoes
 
 
 def test_a_replay_ends_all_waiting(echoes: Echoes[str]) -> None:

@@ -11,11 +11,12 @@ from fleet.errors import SettingsError
 from fleet.operator.http import Health, HttpFace
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
+from fleet.operator.sweep import HeldSweep
 
 
 class Served:
     def __init__(self) -> None:
-        self.recovery = Recovery(["s"])
+        self.recovery = Recovery(["s"], ["beside"])
         self.health = Health()
         self.late_s = 0.0
         self.face = HttpFace(self.recovery, Metrics(), self.health, lambda: self.late_s)
@@ -36,6 +37,7 @@ async def served() -> AsyncIterator[Served]:
         await served.face.close()
 
 
+@pytest.mark.rule("R2")
 async def test_recovering_is_alive_and_not_ready(served: Served) -> None:
     """A cold start is healthy; it is ready once converged, and not any longer when that is revoked."""
     assert await served.get("/healthz") == (200, "ok")
@@ -46,6 +48,7 @@ async def test_recovering_is_alive_and_not_ready(served: Served) -> None:
     assert await served.get("/readyz") == (503, "recovering")
 
 
+@pytest.mark.rule("P1")
 async def test_a_problem_is_said(served: Served) -> None:
     """A crash makes it unhealthy and unready, with the reason."""
     served.recovery.current("s")
@@ -65,7 +68,7 @@ async def test_a_late_tick_is_a_problem(served: Served) -> None:
 
 async def test_recovery_as_json(served: Served) -> None:
     """Progress of each source, the problem and the notes."""
-    served.health.notes = ["bucket x is stored in memory, not in file"]
+    served.health.notes = {"x": ("bucket x is stored in memory, not in file",), "y": ()}
     served.recovery.expecting("s", 7)
     served.recovery.saw("s")
     code, text = await served.get("/recovery")
@@ -74,6 +77,34 @@ async def test_recovery_as_json(served: Served) -> None:
     assert answer["phase"] == "Recovering"
     assert (answer["sources"]["s"]["seen"], answer["sources"]["s"]["expected"]) == (1, 7)
     assert (answer["problem"], answer["notes"]) == (None, ["bucket x is stored in memory, not in file"])
+    assert answer["sweep"] is None
+
+
+@pytest.mark.rule("B4")
+async def test_a_held_sweep_is_shown(served: Served) -> None:
+    """Its id, which `fleet approve-sweep` takes, with how many keys, some of them, and why."""
+    served.health.sweep = HeldSweep("3f2a9c01b7de", 30, ("d1.web",), "30 of 40 keys would go")
+    _, text = await served.get("/recovery")
+    assert json.loads(text)["sweep"] == {
+        "id": "3f2a9c01b7de",
+        "count": 30,
+        "examples": ["d1.web"],
+        "reason": "30 of 40 keys would go",
+    }
+
+
+@pytest.mark.rule("P2")
+async def test_trouble_is_shown(served: Served) -> None:
+    """Of each source, also of one that readiness does not wait for; a healthy operator it is all the same."""
+    served.recovery.lost("s", "410 Expired")
+    served.recovery.lost("beside", "bucket gone")
+    _, text = await served.get("/recovery")
+    sources = json.loads(text)["sources"]
+    assert {name: (source["trouble"], source["gates"]) for name, source in sources.items()} == {
+        "s": ("410 Expired", True),
+        "beside": ("bucket gone", False),
+    }
+    assert await served.get("/healthz") == (200, "ok")
 
 
 async def test_metrics_are_up_to_date(served: Served) -> None:

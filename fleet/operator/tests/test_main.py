@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from fleet.errors import PeerAway, PeerRefused
 from fleet.operator.main import Loop, Operator, crash_line
+from fleet.operator.tests.turns import Clock, turn
 from fleet.settings import OperatorSettings
 
 DEADLINE_S = 5.0
@@ -73,6 +74,7 @@ async def cancelled_from_inside() -> None:
     await future
 
 
+@pytest.mark.rule("P1")
 @pytest.mark.parametrize(
     ("loop", "kind", "problem"),
     [
@@ -94,6 +96,7 @@ async def test_a_loop_that_ends_ends_the_process(
     assert [(line["loop"], line["reason"]) for line in logs if line["event"] == "crashed"] == [("a", problem)]
 
 
+@pytest.mark.rule("P3")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_in_good_order(operator: Rigged, number: signal.Signals) -> None:
     """SIGTERM and SIGINT end every loop and return; nothing is raised, and it is not ready meanwhile."""
@@ -135,45 +138,46 @@ async def test_a_start_that_fails_raises_its_own_error(operator: Rigged, monkeyp
         await operator.run()
 
 
-async def test_a_peer_that_is_away_is_waited_for_until_the_deadline(
-    operator: Rigged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Attempts go on until the deadline; the line has how long it was, and the last reason."""
-    monkeypatch.setattr("fleet.operator.main._RETRY_S", 0.01)
-    attempts = 0
+@pytest.mark.rule("P3")
+async def test_an_orderly_end_waits_for_what_is_under_way(operator: Rigged) -> None:
+    """Readiness goes first; then what has begun is finished; then the loops end."""
+    seen: list[str | None] = []
 
-    async def attempt() -> None:
-        nonlocal attempts
-        attempts += 1
-        raise PeerAway(f"refused {attempts}")
+    async def finish() -> None:
+        await turn()
+        seen.append(operator.health.problem)
 
-    with pytest.raises(PeerAway) as given_up:
-        await operator._until(asyncio.get_running_loop().time() + 0.05, "peer", attempt)
-    assert attempts > 1
-    assert str(given_up.value) == f"peer: gave up after 0.05 s: refused {attempts}"
+    async def ask() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await forever()
+        finally:
+            seen.append("cancelled")
 
-
-@pytest.mark.parametrize(
-    ("nats_said", "reason"), [(None, "no answer"), ("permissions violation", "permissions violation")]
-)
-async def test_a_peer_that_hangs_is_given_up_too(operator: Rigged, nats_said: str | None, reason: str) -> None:
-    """A request that is never answered does not outlast the deadline; what NATS said meanwhile is the reason."""
-    if nats_said is not None:
-        operator._nats_error(nats_said)
-    with pytest.raises(PeerAway) as given_up:
-        async with asyncio.timeout(DEADLINE_S):
-            await operator._until(asyncio.get_running_loop().time() + 0.05, "peer", forever)
-    assert str(given_up.value) == f"peer: gave up after 0.05 s: {reason}"
+    operator._finish = finish
+    operator.loops = {"ask": ask, "stop": operator._stopped}
+    async with asyncio.timeout(DEADLINE_S):
+        await operator.run()
+    assert seen == ["stopping", "cancelled"]
 
 
-async def test_a_refusal_ends_the_wait_at_once(operator: Rigged) -> None:
-    """A definite no is not asked again."""
-
-    def refuse() -> Awaitable[None]:
-        raise PeerRefused("forbidden")
-
-    with pytest.raises(PeerRefused, match="forbidden"):
-        await operator._until(asyncio.get_running_loop().time() + 60, "peer", refuse)
+@pytest.mark.rule("P3")
+async def test_an_orderly_end_takes_three_seconds_at_most(operator: Rigged, clock: Clock) -> None:
+    """A peer that does not answer does not keep the process: it says so, and goes all the same."""
+    operator._finish = forever
+    operator.loops = {"a": forever, "stop": operator._stopped}
+    with capture_logs() as logs:
+        life = asyncio.create_task(operator.run())
+        await turn()
+        operator._stop.set()
+        await turn()
+        assert operator.health.problem == "stopping"
+        await clock.go_on(2.5)
+        assert not life.done()
+        await clock.go_on(0.6)
+        assert life.done()
+        await life
+    assert "stopped_in_the_middle" in [line["event"] for line in logs]
 
 
 async def test_a_connection_closed_for_good_ends_the_process(operator: Rigged) -> None:

@@ -10,6 +10,7 @@ def recovery() -> Recovery:
     return Recovery(["a", "b"])
 
 
+@pytest.mark.rule("R2")
 def test_converged_means_all_sources_at_once(recovery: Recovery) -> None:
     """One current source is not enough, and one that was lost meanwhile does not count."""
     recovery.current("a")
@@ -21,6 +22,21 @@ def test_converged_means_all_sources_at_once(recovery: Recovery) -> None:
     assert recovery.phase == CONVERGED
 
 
+@pytest.mark.rule("R2")
+def test_a_source_beside_them_is_not_waited_for() -> None:
+    """It is shown with the others, and neither its absence nor its loss revokes anything."""
+    recovery = Recovery(["a"], beside=["c"])
+    recovery.current("a")
+    assert recovery.converged
+    recovery.lost("c", "away")
+    recovery.started("c")
+    assert recovery.converged
+    sources = recovery.as_json()["sources"]
+    assert isinstance(sources, dict)
+    assert {name: source["gates"] for name, source in sources.items()} == {"a": True, "c": False}
+
+
+@pytest.mark.rule("R1", "R2")
 @pytest.mark.parametrize("revoke", ["lost", "started"])
 def test_a_source_that_is_lost_or_replays_revokes(recovery: Recovery, revoke: str) -> None:
     """Losing a source, or starting its replay again, ends convergence; regaining it counts a second one."""
@@ -31,6 +47,7 @@ def test_a_source_that_is_lost_or_replays_revokes(recovery: Recovery, revoke: st
     else:
         recovery.started("b")
     assert not recovery.converged
+    recovery.current("b")
     recovery.current("b")
     assert recovery.converged_count == 2
 
@@ -63,8 +80,9 @@ def test_trouble_is_shown_until_the_source_is_current(recovery: Recovery) -> Non
                 "current": False,
                 "trouble": "connection refused again",
                 "revoked": 1,
+                "gates": True,
             },
-            "b": {"seen": 0, "expected": None, "current": False, "trouble": None, "revoked": 0},
+            "b": {"seen": 0, "expected": None, "current": False, "trouble": None, "revoked": 0, "gates": True},
         },
     }
     recovery.current("a")

@@ -1,185 +1,242 @@
-"""The status tick: once a second while converged, only what changed, again after a conflict."""
+"""The status tick: once a second while converged, only what changed, and fenced."""
 
 import asyncio
-from collections.abc import Callable, Mapping
 
 import pytest
 
-from fleet.errors import Conflict, PeerAway
-from fleet.kube.client import KubeClient
-from fleet.operator.decide import decide_status
-from fleet.operator.metrics import Metrics
-from fleet.operator.recovery import Recovery
-from fleet.operator.state import FleetState
-from fleet.operator.tests.samples import at, deployment, device
-from fleet.operator.tests.turns import converged, turn
-from fleet.operator.writers import StatusTicker
+from fleet.errors import Conflict, NotFound, PeerAway, PeerError, PeerRefused
+from fleet.operator.status import Trouble, decide_status
+from fleet.operator.tests.samples import D1, WEB, at, deployment, device, pair, report
+from fleet.operator.tests.ticking import Ticker
+from fleet.operator.tests.turns import DEADLINE_S, Clock, converged, running, turn
+from fleet.operator.tests.world import World
 from fleet.wire import deployment_name
 
-WEB = deployment_name("web")
-
-
-class Kube(KubeClient):
-    """Stands for the API server's status subresource."""
-
-    def __init__(self) -> None:
-        self.patches: list[tuple[str, Mapping[str, object]]] = []
-        self.answer: Callable[[], str] = lambda: "next"
-        self.patched = asyncio.Event()
-
-    async def patch_status(self, resource: str, name: str, patch: Mapping[str, object]) -> str:
-        assert resource == "deployments"
-        self.patches.append((name, patch))
-        self.patched.set()
-        return self.answer()
-
 
 @pytest.fixture
-def kube() -> Kube:
-    return Kube()
+def ticker(world: World) -> Ticker:
+    return Ticker(world)
 
 
-@pytest.fixture
-def ticker(state: FleetState, recovery: Recovery, kube: Kube) -> StatusTicker:
-    return StatusTicker(state, recovery, kube, Metrics(), now=lambda: at(0))
-
-
-async def test_a_tick_patches_what_changed(ticker: StatusTicker, kube: Kube, state: FleetState) -> None:
-    """One fenced patch, and none more until something changes."""
+@pytest.mark.rule("S12")
+async def test_a_tick_patches_what_changed(world: World, ticker: Ticker) -> None:
+    """One merge patch at the version that it was decided against, and none more until something changes."""
     await ticker.tick()
-    ((name, patch),) = kube.patches
-    assert name == "web"
-    assert patch["metadata"] == {"resourceVersion": "10"}
+    (call,) = ticker.patches
+    assert call.what == "deployments/web"
+    assert isinstance(call.body, dict)
+    assert call.body["metadata"] == {"resourceVersion": "10"}
+    ticker.show()
     await ticker.tick()
-    assert len(kube.patches) == 1
-    assert not state.dirty_status
+    assert len(ticker.patches) == 1
+    assert not world.state.dirty_status
 
 
-async def test_no_patch_before_convergence(ticker: StatusTicker, kube: Kube, recovery: Recovery) -> None:
+@pytest.mark.rule("S12")
+async def test_a_restart_in_an_unchanged_world_patches_nothing(world: World, ticker: Ticker) -> None:
+    """What the informer's copy has already costs no request, whatever the time is."""
+    await ticker.tick()
+    ticker.show()
+    again = Ticker(world)
+    world.state.dirty_status.add(WEB)
+    await again.tick()
+    assert len(ticker.patches) == 1
+
+
+@pytest.mark.rule("R3")
+async def test_no_patch_before_convergence(world: World, ticker: Ticker) -> None:
     """Without every source current nothing is patched, and nothing is forgotten."""
-    converged(recovery, holds=False)
+    converged(world.recovery, holds=False)
     await ticker.tick()
-    assert kube.patches == []
-    converged(recovery)
+    assert (ticker.patches, ticker.asked) == ([], 0)
+    converged(world.recovery)
     await ticker.tick()
-    assert len(kube.patches) == 1
+    assert len(ticker.patches) == 1
 
 
-async def test_an_unchanged_status_is_not_sent(ticker: StatusTicker, kube: Kube, state: FleetState) -> None:
-    """What the informer's copy has already costs no request."""
-    status = decide_status(deployment(), state.tallies[WEB], at(0))
-    state.upsert_deployment(deployment(status=status))
-    await ticker.tick()
-    assert kube.patches == []
-
-
-async def test_a_status_waits_for_its_echo(ticker: StatusTicker, kube: Kube, state: FleetState) -> None:
+async def test_a_status_waits_for_its_echo(world: World, ticker: Ticker) -> None:
     """Patched once, it is decided again only after the informer showed the new version."""
     await ticker.tick()
-    state.upsert_device(device("d2"))
+    world.state.upsert_device(device("d2"))
     await ticker.tick()
-    assert len(kube.patches) == 1
-    state.upsert_deployment(deployment(version="11"))
-    ticker.heard(WEB)
+    assert len(ticker.patches) == 1
+    ticker.show()
     await ticker.tick()
-    assert kube.patches[1][1]["metadata"] == {"resourceVersion": "11"}
+    assert isinstance(ticker.patches[1].body, dict)
+    assert ticker.patches[1].body["metadata"] == {"resourceVersion": "100"}
 
 
-async def test_a_new_list_clears_the_echo(ticker: StatusTicker, kube: Kube) -> None:
-    """A list that does not show the patch makes it due again."""
+async def test_an_echo_that_was_faster_is_enough(world: World, ticker: Ticker) -> None:
+    """The watch shows the patch before its answer is there: the next change is patched all the same."""
+    world.kube.gate.clear()
+    async with running(ticker.tick()):
+        await turn()
+        stored = deployment(version="50", status={"aggregate": {}})
+        world.kube.put(stored)
+        ticker.heard(WEB, status_changed=True)
+        world.kube.refuse = lambda _: None
+        world.kube.put(deployment())
+        world.kube.gate.set()
+        await turn()
+    assert len(ticker.patches) == 1
+    assert world.state.dirty_status == {WEB}
+    ticker.show()
+    world.state.upsert_device(device("d2"))
     await ticker.tick()
+    assert len(ticker.patches) == 2
+
+
+async def test_a_new_list_clears_the_echo(world: World, ticker: Ticker) -> None:
+    """A list that does not show the patch makes it due again, and somebody else may have patched meanwhile."""
+    await ticker.tick()
+    world.kube.put(deployment())
     ticker.restarted()
     await ticker.tick()
-    assert len(kube.patches) == 2
+    assert (len(ticker.patches), ticker.asked) == (2, 2)
 
 
-async def test_a_patch_that_changed_nothing_waits_for_no_echo(
-    ticker: StatusTicker, kube: Kube, state: FleetState
-) -> None:
+async def test_a_patch_that_changed_nothing_waits_for_no_echo(world: World, ticker: Ticker) -> None:
     """The same version back means that no event will come: the next change is patched all the same."""
-    kube.answer = lambda: "10"
     await ticker.tick()
-    state.upsert_device(device("d2"))
+    world.state.upsert_deployment(deployment(version="100"))
+    ticker.heard(WEB, status_changed=False)
     await ticker.tick()
-    assert len(kube.patches) == 2
+    assert world.count('fleet_status_patches_total{outcome="unchanged"}') == 1
+    world.state.upsert_device(device("d2"))
+    await ticker.tick()
+    assert len(ticker.patches) == 3
 
 
-@pytest.mark.parametrize("error", [Conflict("moved on"), PeerAway("no answer")])
-async def test_a_failed_patch_is_due_again(ticker: StatusTicker, kube: Kube, error: Exception) -> None:
+@pytest.mark.rule("P2")
+@pytest.mark.parametrize("error", [Conflict("moved on"), PeerAway("no answer"), PeerRefused("422")])
+async def test_a_failed_patch_is_due_again(world: World, ticker: Ticker, error: PeerError) -> None:
     """A conflict or a time-out costs one tick."""
-
-    def refuse() -> str:
-        raise error
-
-    kube.answer = refuse
+    world.kube.refuse = lambda _: error
     await ticker.tick()
-    kube.answer = lambda: "next"
+    world.kube.refuse = lambda _: None
     await ticker.tick()
     await ticker.tick()
-    assert len(kube.patches) == 2
+    assert len(ticker.patches) == 2
+    assert world.count('fleet_status_patches_total{outcome="stored"}') == 1
 
 
-async def test_a_deployment_that_is_gone_is_not_patched(ticker: StatusTicker, kube: Kube, state: FleetState) -> None:
-    """Removed between two ticks: nothing to patch, no error."""
-    state.dirty_status.add(deployment_name("gone"))
-    state.remove_deployment(WEB)
+async def test_a_deployment_that_is_gone_is_no_failure(world: World, ticker: Ticker) -> None:
+    """The API server has it no more: the informer is about to say so; then there is nothing to patch, and no error."""
+    world.kube.refuse = lambda call: NotFound(call.what)
     await ticker.tick()
-    assert kube.patches == []
+    assert world.count('fleet_status_patches_total{outcome="failed"}') == 0
+    world.state.dirty_status.add(deployment_name("gone"))
+    world.state.remove_deployment(WEB)
+    await ticker.tick()
+    assert len(ticker.patches) == 1
 
 
-async def test_the_first_tick_follows_convergence_at_once(ticker: StatusTicker, kube: Kube) -> None:
-    """The loop waits for convergence and not for a second to pass; the tick is late only when it hangs."""
-    task = asyncio.create_task(ticker.run())
-    await turn()
-    assert kube.patches == []
-    assert ticker.late_s == 0.0
-    ticker.wake()
-    async with asyncio.timeout(0.5):
-        await kube.patched.wait()
-    assert ticker.late_s == 0.0
-    ticker._due_at = asyncio.get_running_loop().time() - 3
-    assert 3 <= ticker.late_s < 4
-    task.cancel()
-    await asyncio.wait({task})
-
-
-async def test_it_ticks_until_convergence_is_revoked(
-    ticker: StatusTicker, kube: Kube, recovery: Recovery, state: FleetState, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.rule("R8")
+@pytest.mark.parametrize("mended", [False, True])
+async def test_a_standstill_discards_what_was_decided(
+    world: World, ticker: Ticker, monkeypatch: pytest.MonkeyPatch, *, mended: bool
 ) -> None:
-    """A tick follows the other a second later; with a source lost the loop waits for convergence, and is not late."""
-    waits: list[float] = []
-    sleep = asyncio.sleep
-
-    async def short(delay_s: float) -> None:
-        waits.append(delay_s)
-        await sleep(0)
-
-    monkeypatch.setattr("asyncio.sleep", short)
-    task = asyncio.create_task(ticker.run())
-    ticker.wake()
-    await turn()
-    state.upsert_deployment(deployment(version="11", generation=2))
-    ticker.heard(WEB)
-    await turn()
-    assert len(kube.patches) == 2
-    assert max(waits) == pytest.approx(1.0, abs=0.2)
-    converged(recovery, holds=False)
-    await turn()
-    assert not ticker._converged.is_set()
-    assert ticker._due_at is None
-    task.cancel()
-    await asyncio.wait({task})
+    """The patches whose turn comes after it are not sent, also when everything is current again by then."""
+    monkeypatch.setattr("fleet.operator.status_ticker._PATCHES_AT_ONCE_MAX", 1)
+    world.objects(deployment("api"))
+    world.kube.gate.clear()
+    async with running(ticker.tick()):
+        await turn()
+        world.stand_still(5)
+        if mended:
+            world.standstill.check()
+            converged(world.recovery)
+        world.kube.gate.set()
+        await turn()
+    assert len(ticker.patches) == 1
+    assert WEB in world.state.dirty_status
+    assert len(world.stills) == 1
 
 
-async def test_a_wake_up_without_convergence_starts_no_tick(
-    ticker: StatusTicker, recovery: Recovery, kube: Kube
-) -> None:
-    """Progress of single sources is not convergence."""
-    converged(recovery, holds=False)
-    task = asyncio.create_task(ticker.run())
-    ticker.wake()
-    await turn()
-    assert not ticker._converged.is_set()
-    assert kube.patches == []
-    task.cancel()
-    await asyncio.wait({task})
+@pytest.mark.rule("L2")
+async def test_an_undecided_status_is_looked_at_again(world: World, ticker: Ticker) -> None:
+    """Nobody can know yet whether the device is silent: the status stays as it is, and due."""
+    world.state.liveness.forget(D1)
+    world.state.liveness.broken()
+    world.state.report(pair(), report())
+    await ticker.tick()
+    assert ticker.patches == []
+    assert world.state.dirty_status == {WEB}
+
+
+async def test_trouble_goes_into_the_status(world: World, ticker: Ticker) -> None:
+    """What a writer says of a Deployment stands in its Synced condition."""
+    ticker.troubles["web"] = Trouble("WriteFailed", "too large")
+    await ticker.tick()
+    status = world.kube.objects["deployments"]["web"]["status"]
+    expected = decide_status(deployment(), world.state.tallies[WEB], at(0), Trouble("WriteFailed", "too large"))
+    assert status == expected
+
+
+@pytest.mark.rule("S12")
+async def test_the_first_tick_follows_convergence_at_once(world: World, ticker: Ticker, clock: Clock) -> None:
+    """The loop waits for convergence and not for a second to pass; then a second lies between two ticks."""
+    async with running(ticker.run()):
+        await turn()
+        assert (ticker.patches, ticker.late_s) == ([], 0.0)
+        ticker.wake()
+        await turn()
+        assert len(ticker.patches) == 1
+        ticker.show()
+        world.state.upsert_device(device("d2"))
+        ticker.wake()
+        await clock.go_on(0.9)
+        assert len(ticker.patches) == 1
+        await clock.go_on(0.2)
+        assert len(ticker.patches) == 2
+        assert ticker.late_s == 0.0
+
+
+async def test_a_lost_source_ends_the_ticks(world: World, ticker: Ticker, clock: Clock) -> None:
+    """The loop waits for convergence then, and is not late; the first tick after it follows at once."""
+    async with running(ticker.run()):
+        ticker.wake()
+        await turn()
+        ticker.show()
+        converged(world.recovery, holds=False)
+        world.state.upsert_device(device("d2"))
+        await clock.go_on(1.1)
+        ticker.wake()
+        await clock.go_on(30)
+        assert (len(ticker.patches), ticker.late_s) == (1, 0.0)
+        converged(world.recovery)
+        ticker.wake()
+        await turn()
+        assert len(ticker.patches) == 2
+
+
+async def test_a_tick_that_hangs_is_late(world: World, ticker: Ticker, clock: Clock) -> None:
+    """After ten seconds it is not slow any more."""
+    world.kube.gate.clear()
+    async with running(ticker.run()):
+        ticker.wake()
+        await turn()
+        await clock.go_on(9)
+        assert ticker.late_s == 0.0
+        await clock.go_on(4)
+        assert 2.9 < ticker.late_s < 4
+
+
+@pytest.mark.rule("P3")
+async def test_an_orderly_end_finishes_the_tick(world: World, ticker: Ticker, clock: Clock) -> None:
+    """`finish` waits for the patch that has begun; no tick follows."""
+    world.kube.gate.clear()
+    async with running(ticker.run()):
+        ticker.wake()
+        await turn()
+        finish = asyncio.create_task(ticker.finish())
+        await turn()
+        assert not finish.done()
+        world.kube.gate.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await finish
+        assert world.count('fleet_status_patches_total{outcome="stored"}') == 1
+        ticker.show()
+        world.state.upsert_device(device("d2"))
+        await clock.go_on(2)
+    assert len(ticker.patches) == 1

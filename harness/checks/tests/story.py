@@ -81,7 +81,7 @@ class Story:
         self.records: list[Record] = []
         self.at_s = 0.0
         self.revision = MADE_US - 1
-        self.keys: set[str] = set()
+        self.newest: dict[str, int] = {}
         self._version = 0
 
     def history(self) -> History:
@@ -105,6 +105,7 @@ class Story:
         messages: int | None = None,
         history_per_key: int = 1,
         republished: bool = True,
+        consumers: int = 0,
     ) -> int:
         """The broker is asked for its buckets; desired-state is as the witness saw it if not said otherwise."""
         line = 0
@@ -117,8 +118,8 @@ class Story:
                     created_at=str(made_at),
                     first_seq=first_seq,
                     last_seq=(self.revision if is_desired else first_seq - 1) if last_seq is None else last_seq,
-                    messages=(len(self.keys) if is_desired else 0) if messages is None else messages,
-                    consumers=0,
+                    messages=(len(self.newest) if is_desired else 0) if messages is None else messages,
+                    consumers=consumers,
                     history_per_key=history_per_key,
                     republished_to=f"{DESIRED_SUBJECT_PREFIX}.>" if is_desired and republished else None,
                 )
@@ -130,10 +131,17 @@ class Story:
         self.asked()
         return self.mark(name)
 
-    def stored(self, key: str, value: str, operation: Literal["put", "delete"] = "put") -> int:
+    def stored(
+        self,
+        key: str,
+        value: str = "",
+        operation: Literal["put", "delete"] = "put",
+        *,
+        stored_s: float | None = None,
+    ) -> int:
         """A write of desired-state, seen by the witness."""
         self.revision += 1
-        self.keys.add(key)
+        previous, self.newest[key] = self.newest.get(key, 0), self.revision
         return self.add(
             KvEntry(
                 at_s=self.at_s,
@@ -141,8 +149,9 @@ class Story:
                 key=key,
                 operation=operation,
                 revision=self.revision,
-                previous=0,
+                previous=previous,
                 value=value,
+                stored_s=stored_s,
             )
         )
 
@@ -180,6 +189,7 @@ class Story:
         status: Json | None = None,
         deleting: bool = False,
         uid: str | None = None,
+        generation: int = 1,
     ) -> int:
         self._version += 1
         return self.add(
@@ -190,7 +200,7 @@ class Story:
                 event=event,
                 uid=uid or f"uid-{name}",
                 resource_version=str(self._version),
-                generation=1,
+                generation=generation,
                 deleting=deleting,
                 labels=dict(labels),
                 spec=spec or {},
@@ -217,19 +227,29 @@ class Story:
         spec: Json | None = None,
         deleting: bool = False,
         uid: str | None = None,
+        generation: int = 1,
         event: Literal["added", "modified", "deleted"] = "modified",
     ) -> int:
-        status = {} if counts is None else status_of(counts)
+        status = {} if counts is None else status_of(counts, generation=generation)
         return self.resource(
-            "Deployment", name, spec=spec or spec_of(), status=status, deleting=deleting, uid=uid, event=event
+            "Deployment",
+            name,
+            spec=spec or spec_of(),
+            status=status,
+            deleting=deleting,
+            uid=uid,
+            generation=generation,
+            event=event,
         )
 
     def patch(
         self,
         *,
         verb: str = "patch",
+        resource: str = "deployments",
         subresource: str = "status",
         requested_s: float | None = None,
+        answered_s: float | None = None,
         code: int = 200,
         name: str = "app",
     ) -> int:
@@ -240,11 +260,19 @@ class Story:
                 user="operator",
                 user_agent="",
                 verb=verb,
-                resource="deployments",
+                resource=resource,
                 subresource=subresource,
                 name=name,
                 code=code,
+                answered_s=answered_s,
             )
+        )
+
+    def acted(self, device: str, action: str, *, invoked_s: float | None = None) -> int:
+        """A device falls silent or comes back."""
+        invoked_s = self.at_s if invoked_s is None else invoked_s
+        return self.add(
+            Op(at_s=self.at_s, client=device, action=action, target=device, invoked_s=invoked_s, outcome="ok")
         )
 
     def fault(self, event: FaultEvent, name: str = "sigkill", target: str = "operator") -> int:
@@ -260,8 +288,11 @@ class Story:
         *,
         pid: int = 1,
         signal: str | None = None,
+        settings: Mapping[str, str] = {},
     ) -> int:
-        return self.add(Process(at_s=self.at_s, name=name, event=event, pid=pid, signal=signal))
+        return self.add(
+            Process(at_s=self.at_s, name=name, event=event, pid=pid, signal=signal, settings=dict(settings))
+        )
 
     def recovery(self, phase: str, name: str = "operator-1") -> int:
         return self.add(Recovery(at_s=self.at_s, process=name, phase=phase, sources={}))

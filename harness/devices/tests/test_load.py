@@ -52,7 +52,7 @@ async def test_it_reaches_its_rate_and_settles_every_pair(broker: Broker, device
     assert {state.phase for state in devices.reported.values()} == {Phase.RUNNING}
     state = await broker.js.stream_info("KV_device-state")
     assert state.state.last_seq == len(ops)
-    assert not devices._tasks
+    assert {task.get_name() for task in devices._tasks} == {"heartbeats"}
 
 
 async def test_the_next_report_does_not_hide_a_failed_one(devices: ScriptedDevices) -> None:

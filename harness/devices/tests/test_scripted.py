@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from nats.js.client import JetStreamContext
 
 from fleet.wire import (
     Bucket,
@@ -18,6 +19,7 @@ from fleet.wire import (
     state_key,
 )
 from harness.devices import scripted as scripted_module
+from harness.devices.reading import stored_desired
 from harness.devices.scripted import ScriptedDevices
 from harness.devices.tests.broker import DEADLINE_S, Broker, desired_by, pair_of
 from harness.env import Foundation
@@ -193,17 +195,17 @@ async def test_a_late_read_does_not_undo_what_was_heard(
     broker: Broker, devices: ScriptedDevices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came over the subscription is newer than what a read that began before it finds."""
-    read = devices._stored
+    read = stored_desired
     held = asyncio.Event()
     begun = asyncio.Event()
 
-    async def slowly() -> list[tuple[str, bytes]]:
-        found = await read()
+    async def slowly(js: JetStreamContext) -> list[tuple[str, bytes]]:
+        found = await read(js)
         begun.set()
         await held.wait()
         return found
 
-    monkeypatch.setattr(devices, "_stored", slowly)
+    monkeypatch.setattr(scripted_module, "stored_desired", slowly)
     await broker.make([Bucket.DESIRED_STATE])
     await broker.desire(ONE)
     await broker.desire(TWO)
@@ -225,8 +227,8 @@ async def test_close_during_a_write_leaves_its_outcome(broker: Broker, devices: 
     await devices.wait_ready(DEADLINE_S)
     await link.add_toxic("hang", "timeout", attributes={"timeout": 0})
     await broker.desire(ONE)
-    devices._take(ONE, desired_by().encode())
-    await until("the write to be on its way", lambda: devices._writing.get(ONE, asyncio.Lock()).locked())
+    devices.take(ONE, desired_by().encode())
+    await until("the write to be on its way", lambda: devices._states.is_writing(ONE))
     await asyncio.gather(devices.close(), devices.close())
     assert [op.outcome for op in broker.ops()] == ["info"]
     assert not devices._tasks

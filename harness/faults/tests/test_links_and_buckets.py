@@ -10,6 +10,7 @@ from harness.devices.tests.broker import Broker
 from harness.env import Foundation
 from harness.errors import ServiceError
 from harness.faults.buckets import BucketOtherwise, BucketsMissing
+from harness.faults.cut import Cut
 from harness.faults.fault import Fault, mend, strike
 from harness.faults.latency import Latency
 from harness.history import Fault as FaultRecord
@@ -124,3 +125,23 @@ async def test_a_broker_that_does_not_answer(broker: Broker) -> None:
     await broker.server.kill()
     with pytest.raises(ServiceError, match="device-info cannot be looked at"):
         await BucketsMissing(js, [Bucket.DEVICE_INFO]).prove_active()
+
+
+async def test_cut(broker: Broker, link: Proxy) -> None:
+    """Nobody gets through a cut link; it carries again when it is whole, as often as that is done."""
+    cut = Cut(link)
+    await struck(broker, cut)
+    assert await struck(broker, cut) == ["applied", "proved-active", "healed", "proved-healed"] * 2
+
+
+async def test_cut_that_did_nothing(broker: Broker, link: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that still carries was not cut."""
+    monkeypatch.setattr(Proxy, "disable", nothing)
+    await strike(Cut(link), broker.recorder)
+    assert broker.recorder.history().of(FaultRecord)[-1].event == "unproved"
+
+
+async def test_cut_that_stays(broker: Broker, link: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that does not carry again is not healed."""
+    monkeypatch.setattr(Proxy, "enable", nothing)
+    assert (await struck(broker, Cut(link)))[-1] == "unproved"

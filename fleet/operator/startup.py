@@ -1,0 +1,70 @@
+"""What is checked once, before anything runs: reachable peers, rights, CRDs. Bounded, with one clear line for each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fleet.errors import PeerAway, PeerRefused
+from fleet.kube.client import Access, KubeClient
+from fleet.logs import get_logger
+
+NEEDED_ACCESS = (
+    Access("get", "deployments"),
+    Access("list", "deployments"),
+    Access("watch", "deployments"),
+    Access("patch", "deployments"),
+    Access("patch", "deployments", "status"),
+    Access("get", "devices"),
+    Access("list", "devices"),
+    Access("watch", "devices"),
+    Access("create", "devices"),
+    Access("patch", "devices"),
+    Access("create", "events", group=""),
+    Access("get", "configmaps", group=""),
+    Access("create", "configmaps", group=""),
+    Access("patch", "configmaps", group=""),
+)
+_RETRY_S = 0.5
+
+R = TypeVar("R")
+
+
+async def until(
+    deadline: float, limit_s: float, peer: str, attempt: Callable[[], Awaitable[R]], trouble: Callable[[], str | None]
+) -> R:
+    """Try until `deadline` (loop time) while `peer` is away; a definite refusal ends it at once.
+
+    `trouble` is asked for what is known when no attempt has said anything.
+    """
+    said: str | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            while True:
+                try:
+                    return await attempt()
+                except PeerAway as e:
+                    said = str(e)
+                    get_logger("operator").warning("peer_away", reason=said)
+                await asyncio.sleep(_RETRY_S)
+    except TimeoutError as e:
+        raise PeerAway(f"{peer}: gave up after {limit_s:g} s: {said or trouble() or 'no answer'}") from e
+
+
+async def check_access(kube: KubeClient) -> str:
+    """Ask for every right that is needed, and touch both resources: a missing CRD is found here. The cluster's uid."""
+    try:
+        allowed = await asyncio.gather(*(kube.allowed(access) for access in NEEDED_ACCESS))
+    except PeerRefused as e:
+        raise PeerRefused(f"{e}; check the server and the credentials in KUBECONFIG") from e
+    missing = [str(access) for access, ok in zip(NEEDED_ACCESS, allowed, strict=True) if not ok]
+    if missing:
+        raise PeerRefused(
+            f"Kubernetes API at {kube.server}: this user may not {', '.join(missing)} in namespace "
+            f"{kube.namespace}; give it the rights that docs/contract.md lists"
+        )
+    for resource in ("deployments", "devices"):
+        try:
+            await kube.list_page(resource, limit=1, continue_token="")
+        except PeerRefused as e:
+            raise PeerRefused(f"{e}; are the CRDs installed? `fleet crds --apply` installs them") from e
+    return await kube.cluster_uid()

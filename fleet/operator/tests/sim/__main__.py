@@ -1,0 +1,40 @@
+"""Runs seeds by hand: `python -m fleet.operator.tests.sim --seed 7`, or `--seeds 0:1000`."""
+
+import argparse
+import sys
+import time
+
+from fleet.operator.tests.sim import world
+from fleet.operator.tests.sim.story import Violation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m fleet.operator.tests.sim", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this one and tell its story")
+    parser.add_argument("--seeds", default="0:1000", help="FROM:TO, run all of them and name those that fail")
+    args = parser.parse_args()
+    if args.seed is not None:
+        one = world.World(args.seed)
+        try:
+            with world.told(one):
+                one.run()
+        except Violation as e:
+            sys.stdout.write(f"{e}\n")
+            return 1
+        sys.stdout.write(f"{one.story.written()}\nseed {args.seed}: all well\n")
+        return 0
+    first, _, end = args.seeds.partition(":")
+    failed = 0
+    began_s = time.perf_counter()
+    for seed in range(int(first), int(end)):
+        try:
+            world.run(seed)
+        except Violation as e:
+            failed += 1
+            sys.stdout.write(f"{str(e).splitlines()[-2]}\n")
+    sys.stdout.write(f"{failed} of {int(end) - int(first)} seeds failed, {time.perf_counter() - began_s:.1f} s\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

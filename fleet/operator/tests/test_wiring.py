@@ -1,0 +1,286 @@
+"""How the parts of an operator are put together: who hears of what, and what is asked of whom."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.errors import ConnectionClosedError
+from structlog.testing import capture_logs
+
+from fleet.bus import buckets, connection
+from fleet.bus.buckets import BucketReport, Identity
+from fleet.bus.connection import Listener
+from fleet.bus.replica import KvReplica, StreamFacts
+from fleet.errors import PeerAway
+from fleet.kube.client import KubeClient
+from fleet.kube.informer import Informer
+from fleet.operator import sources
+from fleet.operator.main import Operator
+from fleet.operator.sources import BucketSource, ResourceSource
+from fleet.operator.tests.peers import Broker, Kube
+from fleet.operator.tests.samples import deployment, device
+from fleet.operator.tests.turns import DEADLINE_S, running, turn
+from fleet.settings import OperatorSettings
+from fleet.wire import Bucket
+
+FOUND = StreamFacts(created_s=0.0, broker_now_s=0.0, made=False, replaced=False)
+LOOPS = {
+    "deployments",
+    "devices",
+    *(bucket.value for bucket in Bucket),
+    "desired-writer",
+    "object-writer",
+    "sweeper",
+    "status-ticker",
+    "announcer",
+    "standstill",
+    "nats",
+    "stop",
+}
+
+
+class Nats(Client):
+    """A connection that takes what is published."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.published: list[tuple[str, object]] = []
+        self.is_away = False
+
+    def jetstream(self, **options: object) -> Broker:
+        assert options == {"timeout": connection.REQUEST_TIMEOUT_S}
+        return self.broker
+
+    async def publish(
+        self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        assert not reply
+        assert headers is None
+        if self.is_away:
+            raise ConnectionClosedError
+        self.published.append((subject, json.loads(payload)))
+
+    async def flush(self, timeout: float = 10) -> None:  # noqa: ASYNC109 - nats-py's signature
+        assert timeout
+
+
+class Wired:
+    """An operator that has started, on peers in memory; its loops do not run."""
+
+    def __init__(self, operator: Operator, kube: Kube, nats: Nats) -> None:
+        self.operator = operator
+        self.kube = kube
+        self.nats = nats
+        self.created: set[Bucket] = set()
+        self.ensured: list[tuple[Bucket, Identity | None]] = []
+        self.closed: list[str] = []
+        self.listener: Listener | None = None
+        self.loops: set[str] = set()
+
+    def sink(self, name: str) -> BucketSource[object] | ResourceSource[object]:  # type: ignore[type-var] # of whatever they hold
+        follower: KvReplica | Informer[object]
+        for follower in (*self.operator._replicas, *self.operator._informers):  # type: ignore[assignment] # as above
+            sink = follower._sink
+            assert isinstance(sink, BucketSource | ResourceSource)
+            if sink.name == name:
+                return sink
+        raise LookupError(name)
+
+    async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener) -> Nats:
+        assert (url, name, deadline_s) == ("nats://u:p@h:1", "fleet-operator", 5.0)
+        self.listener = listener
+        return self.nats
+
+    async def open(self, kubeconfig: Path | None, namespace: str, *, user_agent: str) -> Kube:
+        assert (kubeconfig, namespace, user_agent) == (None, "ns", "fleet-operator")
+        return self.kube
+
+    async def ensure(self, _: Broker, bucket: Bucket, identity: Identity | None = None) -> BucketReport:
+        self.ensured.append((bucket, identity))
+        problems = ("it is stored in memory",) if bucket is Bucket.DEVICE_INFO else ()
+        return BucketReport(bucket, created=bucket in self.created, mended=(), problems=problems)
+
+    async def close(self, _: Client) -> None:
+        self.closed.append("nats")
+
+
+@pytest.fixture
+async def wired(monkeypatch: pytest.MonkeyPatch) -> Wired:
+    settings = OperatorSettings(
+        nats_url="nats://u:p@h:1",
+        kubeconfig=None,
+        namespace="ns",
+        http_host="127.0.0.1",
+        http_port=0,
+        start_timeout_s=5.0,
+        stale_after_s=90.0,
+    )
+    wired = Wired(Operator(settings), Kube(), Nats(Broker()))
+    monkeypatch.setattr(KubeClient, "open", wired.open)
+    monkeypatch.setattr(connection, "connect", wired.connect)
+    monkeypatch.setattr(connection, "close", wired.close)
+    monkeypatch.setattr(buckets, "ensure", wired.ensure)
+    return wired
+
+
+@pytest.fixture
+async def started(wired: Wired) -> AsyncIterator[Wired]:
+    async with AsyncExitStack() as stack:
+        wired.loops = set(await wired.operator._start(stack))
+        yield wired
+
+
+@pytest.mark.rule("R7")
+async def test_a_start_checks_and_then_wires(started: Wired) -> None:
+    """Rights, buckets with the identity of this cluster and namespace, then every loop; problems are shown."""
+    assert started.loops == LOOPS
+    identity = Identity("cluster-uid", "ns")
+    assert started.ensured == [(bucket, identity) for bucket in Bucket]
+    assert started.operator.health.notes["device-info"] == ("it is stored in memory",)
+    assert all(replica._identity == identity for replica in started.operator._replicas)
+
+
+async def test_what_was_opened_is_closed(wired: Wired) -> None:
+    """In the reverse order of opening."""
+    async with AsyncExitStack() as stack:
+        await wired.operator._start(stack)
+        assert wired.closed == []
+    assert wired.closed == ["nats"]
+    assert wired.kube.calls[-1].verb == "close"
+
+
+@pytest.mark.rule("R2")
+async def test_five_sources_and_one_beside(started: Wired) -> None:
+    """Each has a follower of its own."""
+    for name in (*sources.SOURCES, *sources.BESIDE):
+        assert not started.operator.recovery.converged or name in sources.BESIDE
+        sink = started.sink(name)
+        sink.replay_started()
+        sink.replayed()
+    assert started.operator.recovery.converged
+
+
+async def test_news_wake_every_writer(wired: Wired) -> None:
+    """Once converged, the first key, finalizer and status are written without a further sign; then it can end."""
+    operator, kube = wired.operator, wired.kube
+    things = {"deployments": deployment(finalizers=()), "devices": device(finalizers=())}
+    kube.put(deployment(finalizers=()), device(finalizers=()))
+    async with AsyncExitStack() as stack:
+        loops = await operator._start(stack)
+        for replica in operator._replicas:
+            replica.caught_up = at_once  # type: ignore[method-assign] # it does not run
+        for name in ("desired-writer", "object-writer", "status-ticker"):
+            await stack.enter_async_context(running(loops[name]()))
+        for resource, thing in things.items():
+            sink = wired.sink(resource)
+            assert isinstance(sink, ResourceSource)
+            sink.upsert(thing)
+        for name in (*sources.BESIDE, *sources.SOURCES):
+            assert (wired.nats.broker.writes, kube.verbs("patch", "patch-status")) == ([], [])
+            wired.sink(name).replayed()
+        await turn()
+        assert {write.key for write in wired.nats.broker.writes} == {"d1.web"}
+        patches = {(call.verb, call.what) for call in kube.verbs("patch", "patch-status")}
+        assert patches == {
+            ("patch", "deployments/web"),
+            ("patch", "devices/d1"),
+            ("patch-status", "deployments/web"),
+        }
+        async with asyncio.timeout(DEADLINE_S):
+            await operator._finish()
+
+
+async def at_once(deadline_s: float) -> None:
+    assert deadline_s > 0
+
+
+@pytest.mark.rule("S13")
+async def test_caught_up_asks_every_bucket(started: Wired) -> None:
+    """Each of them, and one that does not come in time fails it."""
+    asked: list[float] = []
+
+    async def note(deadline_s: float) -> None:
+        asked.append(deadline_s)
+
+    for replica in started.operator._replicas:
+        replica.caught_up = note  # type: ignore[method-assign] # it does not run
+    await started.operator._caught_up()
+    assert len(asked) == len(Bucket)
+
+    async def late(deadline_s: float) -> None:
+        raise PeerAway(f"not within {deadline_s:g} s")
+
+    started.operator._replicas[-1].caught_up = late  # type: ignore[method-assign] # as above
+    with pytest.raises(PeerAway, match="not within"):
+        await started.operator._caught_up()
+
+
+@pytest.mark.rule("R6")
+@pytest.mark.parametrize(("devices", "window_s"), [(0, 30), (60_000, 30), (100_000, 50)])
+async def test_devices_are_asked_to_publish_again(started: Wired, devices: int, window_s: int) -> None:
+    """On `fleet.republish`, within a window that grows with the fleet."""
+    started.operator.state.devices = dict.fromkeys(map(str, range(devices)), device())  # type: ignore[arg-type] # counted alone
+    sink = started.sink("device-state")
+    assert isinstance(sink, BucketSource)
+    sink.opened(FOUND._replace(made=True))
+    sink.replayed()
+    await turn()
+    assert started.nats.published == [("fleet.republish", {"window_s": window_s})]
+
+
+@pytest.mark.rule("R6")
+async def test_buckets_that_were_missing_at_the_start_are_asked_for(wired: Wired) -> None:
+    """They were lost while no operator ran: their first replay is followed by the question."""
+    wired.created = {Bucket.DEVICE_STATE, Bucket.DESIRED_STATE}
+    async with AsyncExitStack() as stack:
+        await wired.operator._start(stack)
+        for bucket in Bucket:
+            sink = wired.sink(bucket.value)
+            assert isinstance(sink, BucketSource)
+            sink.opened(FOUND)
+            sink.replayed()
+        await turn()
+    assert len(wired.nats.published) == 1
+
+
+async def test_a_question_that_could_not_be_sent_is_logged(started: Wired) -> None:
+    """The connection went in that very moment: no crash."""
+    started.nats.is_away = True
+    with capture_logs() as logs:
+        await started.operator._ask_again(started.nats, 30)
+    assert [line["event"] for line in logs] == ["republish_not_asked"]
+
+
+@pytest.mark.rule("R1")
+async def test_a_lost_connection_reaches_every_replica(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not at the next silence."""
+    told: list[KvReplica] = []
+
+    def disconnected(replica: KvReplica) -> None:
+        told.append(replica)
+
+    monkeypatch.setattr(KvReplica, "disconnected", disconnected)
+    assert started.listener is not None
+    started.listener.lost()
+    assert told == started.operator._replicas
+
+
+@pytest.mark.rule("R8")
+async def test_a_standstill_makes_every_source_doubtful(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are read again, buckets prove themselves; it is counted and logged."""
+    rechecked: list[str] = []
+    monkeypatch.setattr(KvReplica, "recheck", lambda _, reason: rechecked.append(reason))
+    for name in (*sources.SOURCES, *sources.BESIDE):
+        started.sink(name).replayed()
+    with capture_logs() as logs:
+        started.operator._stood_still(5.04)
+    assert rechecked == ["this process stood still for 5.0 s"] * 4
+    recovery = started.operator.recovery
+    assert [name for name in sources.SOURCES if not recovery.sources[name].current] == ["deployments", "devices"]
+    assert not recovery.converged
+    assert [line["seconds"] for line in logs if line["event"] == "stood_still"] == [5.0]
+    assert b"fleet_standstills_total 1.0" in started.operator.metrics.render(recovery)

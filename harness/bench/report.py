@@ -1,0 +1,67 @@
+"""A benchmark's answer as rows of text, heading first: for people; machines take the JSON. Pure."""
+
+from harness.history.records import Json
+from harness.services.kube_answers import mapping
+
+Rows = list[list[str]]
+
+_MIB = 1024 * 1024
+
+
+def cold_start_rows(answer: Json) -> tuple[Rows, list[str]]:
+    """One row per contestant, and what to say below them."""
+    rows = [["contestant", "seconds", "least to most", "CPU s", "start-up s", "peak MiB"]]
+    for name, contestant in mapping(answer["contestants"]).items():
+        found = mapping(contestant)
+        rows.append(
+            [
+                name,
+                _middle(found["seconds"], 3),
+                _range(found["seconds"], 3),
+                _middle(found["cpu_s"], 2),
+                _middle(found["startup_s"], 2),
+                _mib(found["rss_max_bytes"]),
+            ]
+        )
+    what = f"{answer['devices']} devices, {answer['deployments']} deployments, {answer['pairs']} pairs"
+    seen = f"{answer['rounds']} rounds; all saw the same state ({answer['digest']})"
+    bare = f"{answer['ratio_to_bare']} x the slowest bare drain ({answer['slowest_bare']})"
+    return rows, [f"{what}; {seen}", f"{bare}; the twin takes {answer['twin_over_ours']} x as long"]
+
+
+def state_change_rows(answer: Json) -> tuple[Rows, list[str]]:
+    """One row per fleet, and what to say below them."""
+    rows = [["devices", "CPU µs a change", "least to most", "at rest", "changes/s", "patches", "changed", "peak MiB"]]
+    for name, fleet in mapping(answer["fleets"]).items():
+        found = mapping(fleet)
+        rows.append(
+            [
+                name,
+                _middle(found["cpu_s_per_change"], 1, scale=1e6),
+                _range(found["cpu_s_per_change"], 1, scale=1e6),
+                _middle(found["idle_cpu_s_per_s"], 4),
+                _middle(found["rate_per_s"], 0),
+                str(found["patches"]),
+                str(found["changed_pairs"]),
+                _mib(found["rss_max_bytes"]),
+            ]
+        )
+    small, large = mapping(answer["fleets"])
+    return rows, [f"a change costs {answer['cpu_ratio_100k_over_1k']} x as much at {large} devices as at {small}"]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _middle(spread: object, digits: int, scale: float = 1.0) -> str:
+    return f"{_number(mapping(spread)['median']) * scale:.{digits}f}"
+
+
+def _range(spread: object, digits: int, scale: float = 1.0) -> str:
+    found = mapping(spread)
+    return f"{_number(found['min']) * scale:.{digits}f} to {_number(found['max']) * scale:.{digits}f}"
+
+
+def _mib(size_bytes: object) -> str:
+    return f"{_number(size_bytes) / _MIB:.0f}"

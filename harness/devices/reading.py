@@ -1,0 +1,25 @@
+"""What desired-state holds now, read once: agents do so on each connect (here all of them with one consumer)."""
+
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.client import JetStreamContext
+
+from fleet.wire import Bucket, kv_subject
+
+_MESSAGE_WITHIN_S = 2.0
+
+
+async def stored_desired(js: JetStreamContext) -> list[tuple[str, bytes]]:
+    """(key, value) of each key that has one. The consumer ends with the reading. Raises nats.errors.Error."""
+    subscription = await js.subscribe(
+        kv_subject(Bucket.DESIRED_STATE, ">"),
+        ordered_consumer=True,
+        config=ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT),
+    )
+    try:
+        info = await subscription.consumer_info()
+        promised = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
+        messages = [await subscription.next_msg(timeout=_MESSAGE_WITHIN_S) for _ in range(promised)]
+    finally:
+        await subscription.unsubscribe()
+    prefix = kv_subject(Bucket.DESIRED_STATE, "")
+    return [(m.subject.removeprefix(prefix), m.data) for m in messages if "KV-Operation" not in (m.headers or {})]

@@ -1,0 +1,148 @@
+"""`fleetproof bench`: what recovery costs, measured on real servers. The harness measures; this says it."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scenarios.console import make_console
+
+EXIT_MISMATCH = 1
+
+_operator = click.option(
+    "--operator",
+    "operator_",
+    metavar="COMMAND",
+    help="Another operator that honours docs/contract.md and logs as ours.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@click.group()
+def bench() -> None:
+    """Measure what recovery costs, next to what it cannot cost less than.
+
+    \b
+    Example:
+      fleetproof bench cold-start --devices 1000 --rounds 3
+    """
+
+
+@bench.command("cold-start")
+@click.option("--devices", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
+@click.option("--deployments", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Each runs every contestant.")
+@_operator
+@_json
+def cold_start(*, devices: int, deployments: int, rounds: int, operator_: str | None, as_json: bool) -> None:
+    """Time an operator's way to Converged in a full fleet, against bare drains and a plain twin.
+
+    \b
+    Examples:
+      fleetproof bench cold-start
+      fleetproof bench cold-start --devices 100000 --rounds 3 --json
+    """
+    from harness.bench.cold_start import Mismatch, measure  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.plan import Plan  # noqa: PLC0415 - see above
+    from harness.bench.stage import NEEDED  # noqa: PLC0415 - see above
+    from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
+
+    console = make_console(stderr=True)
+    try:
+        result = measure(
+            Toolchain().ensure_all(NEEDED),
+            Plan(devices, deployments),
+            _command(operator_),
+            rounds=rounds,
+            say=_teller(console),
+        )
+    except Mismatch as e:
+        click.echo(f"fleetproof: {e}", err=True)
+        sys.exit(EXIT_MISMATCH)
+    answer = result.as_json()
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        from harness.bench.report import cold_start_rows  # noqa: PLC0415 - see above
+
+        _print(*cold_start_rows(answer))
+
+
+@bench.command("state-change")
+@click.option("--small", type=click.IntRange(1, 1_000_000), default=1_000, show_default=True, help="Devices.")
+@click.option("--large", type=click.IntRange(1, 1_000_000), default=100_000, show_default=True, help="Devices.")
+@click.option("--deployments", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--changes", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="In each lap.")
+@click.option("--rate", type=click.IntRange(1, 100_000), default=1_000, show_default=True, help="Changes a second.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@_operator
+@_json
+def state_change(
+    *,
+    small: int,
+    large: int,
+    deployments: int,
+    changes: int,
+    rate: int,
+    rounds: int,
+    operator_: str | None,
+    as_json: bool,
+) -> None:
+    """Measure the CPU that one change of a device's state costs, and count the patches that the changes cause.
+
+    \b
+    Examples:
+      fleetproof bench state-change
+      fleetproof bench state-change --large 10000 --changes 5000 --json
+    """
+    from harness.bench.plan import Plan  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.stage import NEEDED  # noqa: PLC0415 - see above
+    from harness.bench.state_change import Load, measure  # noqa: PLC0415 - see above
+    from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
+
+    if small >= large:
+        raise click.UsageError("--small must be less than --large")
+    result = measure(
+        Toolchain().ensure_all(NEEDED),
+        (Plan(small, deployments), Plan(large, deployments)),
+        Load(changes, rate, rounds),
+        _command(operator_),
+        say=_teller(make_console(stderr=True)),
+    )
+    answer = result.as_json()
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        from harness.bench.report import state_change_rows  # noqa: PLC0415 - see above
+
+        _print(*state_change_rows(answer))
+    for problem in result.problems:
+        click.echo(f"fleetproof: {problem}", err=True)
+    if result.problems:
+        sys.exit(EXIT_MISMATCH)
+
+
+def _command(text: str | None) -> list[str]:
+    return shlex.split(text) if text else [sys.executable, "-m", "fleet", "operator"]
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda text: console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
+
+
+def _print(rows: list[list[str]], notes: list[str]) -> None:
+    console = make_console(stderr=False)
+    table = Table(box=None, pad_edge=False)
+    for number, heading in enumerate(rows[0]):
+        table.add_column(heading, justify="left" if number == 0 else "right")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)
+    for note in notes:
+        console.print(note)

@@ -1,0 +1,172 @@
+"""What an operator may cost the broker and the API server, counted at their side."""
+
+import aiohttp
+import msgspec
+
+from harness.checks.consumers import consumers_unchanged
+from harness.checks.flow import patches_match_status_changes
+from harness.checks.judge import Check, Finding, inconclusive, passed
+from harness.checks.life import faults_bit, no_unexpected_exit, operator_worked
+from harness.checks.status import status_true
+from harness.checks.window import Window
+from harness.checks.writes import no_writes, wanted_keys_present
+from harness.devices.load import WriteLoad
+from harness.devices.writing import PUT_STATE
+from harness.env import Environment
+from harness.faults.cut import Cut
+from harness.faults.fault import mend, strike
+from harness.history import History, Op
+from harness.leaks import consumers
+from harness.services.operator import OperatorProcess
+from harness.wait import wait_for
+from scenarios.cases import require_pass, still_judged
+from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_settled, wait_status_true
+
+CUTS = 50
+# After so many cuts the operator is left in peace until it has converged; the others hit it while it rebuilds.
+CONVERGED_EACH = 10
+RECONNECT_WITHIN_S = 30.0
+CONSUMERS_WITHIN_S = 30.0
+
+LOADED = Size(devices=100, deployments=20)
+CHANGES_PER_S = 1000.0
+# The load is a little above what is judged: its end is slower than its middle.
+TARGET_OVER = 1.1
+LOAD_S = 5.0
+
+
+class _Connection(msgspec.Struct):
+    cid: int
+    # Told with its CONNECT: empty for whoever only looks whether somebody is there.
+    lang: str = ""
+
+
+class _Connections(msgspec.Struct):
+    """The fields of nats-server's /connz that matter here."""
+
+    connections: list[_Connection]
+
+
+async def connection_ids(env: Environment) -> frozenset[int]:
+    """Every client that has introduced itself to the broker."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+        session.get(f"{env.nats.monitoring_url}/connz") as answer,
+    ):
+        found = msgspec.json.decode(await answer.read(), type=_Connections)
+    return frozenset(connection.cid for connection in found.connections if connection.lang)
+
+
+async def cut_once(env: Environment, operator: OperatorProcess) -> None:
+    """Cut the operator's link to the broker and heal it; on return the operator has a connection again."""
+    before = await connection_ids(env)
+    cut = Cut(env.links.operator_nats)
+    await strike(cut, env.recorder)
+    await mend(cut, env.recorder)
+
+    async def again() -> bool | None:
+        operator.process.check_running()
+        return True if await connection_ids(env) - before else None
+
+    await wait_for("the operator to connect again", again, deadline_s=RECONNECT_WITHIN_S, interval_s=0.05)
+
+
+async def test_reconnects_leave_no_consumer(env: Environment) -> None:
+    """After 50 reconnects every stream has the consumers that it had before, and the fleet is as it was.
+
+    SETUP   8 devices and 4 deployments, all running
+    ACTION  cut the operator's link to the broker 50 times, mostly while it is still rebuilding
+    ASSERT  as many consumers on every stream as before; nothing was written; every status is true
+    """
+    operator, _ = await start_settled(env, Size(8, 4))
+    client = env.witnesses.buckets.client
+    names = await consumers(client)
+    await env.mark("before")
+    env.step("action", f"cut the operator's link to the broker {CUTS} times")
+    for number in range(1, CUTS + 1):
+        await cut_once(env, operator)
+        if number % CONVERGED_EACH == 0:
+            await operator.wait_converged(CONVERGE_S)
+    with still_judged():
+        await operator.wait_converged(CONVERGE_S)
+
+        async def as_many() -> bool | None:
+            now = await consumers(client)
+            return True if {b: len(n) for b, n in now.items()} == {b: len(n) for b, n in names.items()} else None
+
+        await wait_for("the consumers of cut connections to go", as_many, deadline_s=CONSUMERS_WITHIN_S, interval_s=0.5)
+        await wait_status_true(env, SETTLE_S)
+    await env.mark("after")
+    require_pass(
+        await env.judge(
+            operator_worked,
+            faults_bit,
+            no_unexpected_exit,
+            consumers_unchanged("before", "after"),
+            no_writes("before", "after"),
+            wanted_keys_present,
+            status_true,
+        )
+    )
+
+
+def changes_acknowledged(start: str, end: str, per_s_min: float) -> Check:
+    """`changes-acknowledged`: devices reported between two marks at least at that rate, acknowledged."""
+    name, window = "changes-acknowledged", Window(start, end)
+
+    def check(history: History) -> Finding:
+        marks = window.marks(history)
+        if marks is None:
+            return inconclusive(name, window.missing)
+        (first, _), (last, _) = marks
+        reports = [op for line, op in history.numbered(Op) if first < line < last and op.action == PUT_STATE]
+        span_s = reports[-1].at_s - reports[0].at_s if reports else 0.0
+        rate_per_s = sum(op.outcome == "ok" for op in reports) / span_s if span_s > 0 else 0.0
+        reason = f"{rate_per_s:.0f} state changes a second for {span_s:.1f} s (at least {per_s_min:g})"
+        # If not, the harness did not do its part.
+        return (passed if rate_per_s >= per_s_min else inconclusive)(name, reason)
+
+    return check
+
+
+async def test_status_patches_are_changes(env: Environment) -> None:
+    """Under 1,000 state changes per second each status costs one patch per tick in which it changed, and no more.
+
+    SETUP   100 devices and 20 deployments, all running: 500 pairs
+    ACTION  every pair fails and runs again, in turn, 1,000 reports a second
+    ASSERT  as many patches at the API server as statuses changed; not one key was written; every status is true
+    """
+    _, devices = await start_settled(env, LOADED)
+    await env.mark("load")
+    env.step("action", f"{CHANGES_PER_S:.0f} state changes a second for {LOAD_S:g} s")
+    load = WriteLoad(devices, CHANGES_PER_S * TARGET_OVER, failed_percent=100).start()
+    try:
+        await acknowledged(env, int(CHANGES_PER_S * LOAD_S))
+        await load.stop()
+    finally:
+        await load.close()
+    with still_judged():
+        await wait_status_true(env, SETTLE_S)
+    await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
+    await env.mark("rest")
+    require_pass(
+        await env.judge(
+            operator_worked,
+            no_unexpected_exit,
+            changes_acknowledged("load", "rest", CHANGES_PER_S),
+            patches_match_status_changes("load", "rest"),
+            no_writes("load", "rest"),
+            status_true,
+        )
+    )
+
+
+async def acknowledged(env: Environment, count: int) -> None:
+    """Wait for that many more acknowledged reports."""
+    begin = len(env.recorder.records)
+
+    def probe() -> bool | None:
+        done = sum(isinstance(record, Op) and record.outcome == "ok" for record in env.recorder.records[begin:])
+        return True if done >= count else None
+
+    await wait_for(f"{count} acknowledged reports", probe, deadline_s=6 * LOAD_S, interval_s=0.2)

@@ -1,0 +1,227 @@
+"""The operator's rules on real servers, where no shape of the catalogue has them yet (docs/contract.md, by number)."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from nats.js.errors import NoKeysError
+
+from fleet.crds import DEPLOYMENT, DEVICE
+from fleet.wire import Bucket, stream_name
+from harness.env import Environment
+from harness.history import KvEntry
+from harness.services.operator import OperatorProcess
+from harness.wait import wait_for
+from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
+
+FINALIZER = "fleet.fleetproof.dev/keys"
+SIZE = Size(8, 4)
+MANY = Size(32, 4)
+SOON_S = 20.0
+
+
+async def live_keys(env: Environment) -> dict[str, int]:
+    """Live keys of desired-state and their revisions, as the witness saw them."""
+    await env.settle_witnesses()
+    newest = {entry.key: entry for entry in env.recorder.history().of(KvEntry)}
+    return {key: entry.revision for key, entry in newest.items() if entry.operation == "put"}
+
+
+async def wait_keys(env: Environment, wanted: set[str]) -> None:
+    async def probe() -> bool | None:
+        return True if (await live_keys(env)).keys() == wanted else None
+
+    await wait_for(f"desired-state to hold {len(wanted)} keys", probe, deadline_s=SOON_S, interval_s=0.1)
+
+
+async def wait_gone(env: Environment, resource: str, name: str) -> None:
+    async def probe() -> bool | None:
+        return True if await env.foundation.admin.find(resource, env.namespace, name) is None else None
+
+    await wait_for(f"{resource}/{name} to be gone", probe, deadline_s=SOON_S, interval_s=0.1)
+
+
+async def devices_named(env: Environment) -> dict[str, dict[str, object]]:
+    items, _ = await env.foundation.admin.list_objects(DEVICE.plural, env.namespace)
+    return {str(cast("dict[str, object]", item["metadata"])["name"]): item for item in items}
+
+
+async def fleet_command(env: Environment, *arguments: str) -> tuple[int, str]:
+    """Run `fleet` with the operator's own kubeconfig; its exit code and what it printed."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(env.folder),
+        "KUBECONFIG": str(env.folder / "operator.kubeconfig"),
+        "FLEET_NAMESPACE": env.namespace,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fleet",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+    )
+    try:
+        async with asyncio.timeout(SOON_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode()
+
+
+async def without_finalizer(env: Environment, resource: str, name: str) -> None:
+    """Delete an object by force: whoever waited for the finalizer never hears of it."""
+    await env.foundation.admin.patch(resource, env.namespace, name, {"metadata": {"finalizers": None}})
+    await env.foundation.admin.delete(resource, env.namespace, name)
+
+
+async def stopped(operator: OperatorProcess) -> None:
+    await operator.process.stop()
+    await operator.close()
+
+
+async def started(env: Environment) -> OperatorProcess:
+    operator = await env.start_operator()
+    await operator.wait_converged(CONVERGE_S)
+    return operator
+
+
+@pytest.mark.rule("O1", "O2")
+async def test_a_deployment_is_let_go_once_its_keys_are_gone(env: Environment) -> None:
+    """Deleted while no operator is there, it stays, with its keys, until the next one has deleted them."""
+    operator, _ = await start_settled(env, SIZE)
+    keys = await live_keys(env)
+    await stopped(operator)
+    gone = SIZE.deployment_names[0]
+    await env.foundation.admin.delete(DEPLOYMENT.plural, env.namespace, gone)
+    held = await env.foundation.admin.get(DEPLOYMENT.plural, env.namespace, gone)
+    assert FINALIZER in cast("dict[str, list[str]]", held["metadata"])["finalizers"]
+
+    await started(env)
+    await wait_gone(env, DEPLOYMENT.plural, gone)
+    left = await live_keys(env)
+    assert left == {key: revision for key, revision in keys.items() if not key.endswith(f".{gone}")}
+
+
+@pytest.mark.rule("O3", "O4")
+async def test_a_device_that_introduced_itself_is_registered_and_a_deleted_one_is_forgotten(env: Environment) -> None:
+    """device-info makes the Device; deleting the Device deletes its keys and what it published, and then lets it go."""
+    await started(env)
+    names = ["site-1.rack.device-0001", "device-0002"]
+    devices = await env.start_devices(names)
+    await devices.wait_ready()
+
+    async def registered() -> bool | None:
+        found = await devices_named(env)
+        return True if found.keys() == set(names) else None
+
+    await wait_for("both devices to be registered", registered, deadline_s=SOON_S, interval_s=0.1)
+    for device in (await devices_named(env)).values():
+        assert FINALIZER in cast("dict[str, list[str]]", device["metadata"])["finalizers"]
+
+    await devices.silence(names[:1])
+    await env.foundation.admin.delete(DEVICE.plural, env.namespace, names[0])
+    await wait_gone(env, DEVICE.plural, names[0])
+    assert await published(env, names[0]) == []
+    assert (await devices_named(env)).keys() == {names[1]}
+
+
+async def published(env: Environment, device: str) -> Sequence[str]:
+    """In which buckets a device's own entries are still live."""
+    js = env.witnesses.buckets.client.jetstream()
+    found = []
+    for bucket in (Bucket.DEVICE_INFO, Bucket.DEVICE_STATE, Bucket.DEVICE_HEARTBEAT):
+        kv = await js.key_value(bucket.value)
+        with contextlib.suppress(NoKeysError):
+            found += [f"{bucket} {key}" for key in await kv.keys() if key.split(".", 1)[1].startswith(device)]
+    return found
+
+
+@pytest.mark.rule("O5", "B5")
+async def test_a_device_that_vanished_is_made_again_and_its_keys_are_left_alone(env: Environment) -> None:
+    """Deleted by force while no operator is there, with its device-info kept: what was wanted is not swept."""
+    operator, _ = await start_settled(env, SIZE)
+    await stopped(operator)
+    lost = SIZE.device_names[0]
+    await without_finalizer(env, DEVICE.plural, lost)
+    await started(env)
+
+    async def back() -> bool | None:
+        return True if lost in await devices_named(env) else None
+
+    await wait_for(f"{lost} to be registered again", back, deadline_s=SOON_S, interval_s=0.1)
+    # Its labels were the administrator's, and device-info has none: now nobody selects it, and its one key is swept.
+    await wait_keys(env, {key for key in await live_keys(env) if not key.startswith(f"{lost}.")})
+    assert set(await live_keys(env)) == {
+        f"{device}.{deployment}"
+        for i, device in enumerate(SIZE.device_names)
+        for j, deployment in enumerate(SIZE.deployment_names)
+        if i % 4 == j % 4 and device != lost
+    }
+
+
+@pytest.mark.rule("B1", "B2", "B3", "B4")
+async def test_a_large_sweep_waits_for_approval(env: Environment) -> None:
+    """Every Deployment gone by force: the keys stay, everybody is told, and go once exactly that sweep is approved."""
+    operator, _ = await start_settled(env, MANY)
+    keys = await live_keys(env)
+    assert len(keys) == MANY.devices
+    await stopped(operator)
+    for name in MANY.deployment_names:
+        await without_finalizer(env, DEPLOYMENT.plural, name)
+    operator = await started(env)
+
+    async def held() -> dict[str, object] | None:
+        _, text = await operator.get("/recovery")
+        return cast("dict[str, object] | None", json.loads(text)["sweep"])
+
+    sweep = await wait_for("the sweep to be held", held, deadline_s=SOON_S, interval_s=0.1)
+    assert sweep["count"] == len(keys)
+    assert "no Deployments" in str(sweep["reason"])
+    # Long enough for a few looks of the sweeper.
+    await env.wait_quiet(3.0, deadline_s=SOON_S)
+    assert await live_keys(env) == keys
+
+    code, text = await fleet_command(env, "approve-sweep", "--yes", "000000000000")
+    assert (code, "does not wait" in text) == (2, True)
+    assert await live_keys(env) == keys
+    code, text = await fleet_command(env, "approve-sweep", "--json")
+    assert json.loads(text)["id"] == sweep["id"]
+    code, text = await fleet_command(env, "approve-sweep", "--yes", str(sweep["id"]))
+    assert code == 0, text
+    await wait_keys(env, set())
+
+    async def nothing_held() -> bool | None:
+        return True if await held() is None else None
+
+    await wait_for("nothing to wait any more", nothing_held, deadline_s=SOON_S, interval_s=0.1)
+
+
+@pytest.mark.rule("R5", "R6")
+@pytest.mark.parametrize("bucket", list(Bucket), ids=str)
+async def test_a_bucket_that_is_lost_is_made_and_filled_again(env: Environment, bucket: Bucket) -> None:
+    """Deleted while everybody runs: the bucket is back, devices say again what they have, keys are written again."""
+    operator, devices = await start_settled(env, SIZE)
+    devices.republish_window_s_max = 0.5
+    keys = await live_keys(env)
+    js = env.witnesses.buckets.client.jetstream()
+    await js.delete_stream(stream_name(bucket))
+
+    async def filled() -> bool | None:
+        state = await env.witnesses.buckets.stream_state(bucket)
+        wanted = len(SIZE.device_names) if "info" in bucket or "heartbeat" in bucket else len(keys)
+        return True if state is not None and state.messages == wanted else None
+
+    await wait_for(f"{bucket} to be filled again", filled, deadline_s=40.0, interval_s=0.2)
+    await operator.wait_converged(CONVERGE_S)
+    await wait_status_true(env, SETTLE_S)
+    assert (await live_keys(env)).keys() == keys.keys()
