@@ -15,7 +15,7 @@ def _patch() -> None:
         return
 
     # The first tick asks each replica as well whether it has caught up: a second net, which this one has not.
-    Operator._caught_up = never_behind  # type: ignore[method-assign] # the point of a defect
+    Operator._caught_up = never_behind  # type: ignore[method-assign, assignment] # the point of a defect
     Recovery._settle = settle  # type: ignore[method-assign] # the point of a defect
 
 

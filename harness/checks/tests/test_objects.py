@@ -25,7 +25,7 @@ def test_an_empty_history_passes_nothing() -> None:
 
 
 @pytest.mark.parametrize("finalizer", [True, False])
-def test_asked_to_go(finalizer: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_asked_to_go(finalizer: bool) -> None:
     """At once, or after whoever held it let it go."""
     story = made()
     asked(story, "delete")

@@ -24,6 +24,7 @@ from harness.devices.scripted import ScriptedDevices
 from harness.devices.tests.broker import DEADLINE_S, Broker, desired_by, pair_of
 from harness.env import Foundation
 from harness.errors import ServiceError
+from harness.leaks import consumers
 from harness.services.toxiproxy import Proxy
 from harness.wait import wait_for
 
@@ -88,6 +89,15 @@ async def test_they_act_on_what_is_stored_already(broker: Broker, devices: Scrip
         await reported(devices, pair)
         state = decode_device_state((await broker.last(Bucket.DEVICE_STATE, state_key(pair)))[0])
         assert (state.phase, state.owner) == (Phase.RUNNING, desired_by().owner)
+
+
+async def test_their_reading_leaves_no_consumer(broker: Broker, devices: ScriptedDevices) -> None:
+    """What is stored was read, and no consumer of it is left on the stream."""
+    await broker.make()
+    await broker.desire(ONE)
+    await devices.wait_ready(DEADLINE_S)
+    await reported(devices, ONE)
+    assert set((await consumers(broker.client)).values()) == {frozenset()}
 
 
 async def test_only_their_own(broker: Broker, devices: ScriptedDevices) -> None:

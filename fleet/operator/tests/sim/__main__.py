@@ -5,7 +5,7 @@ import sys
 import time
 
 from fleet.operator.tests.sim import world
-from fleet.operator.tests.sim.story import Violation
+from fleet.operator.tests.sim.story import RuleError
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
         try:
             with world.told(one):
                 one.run()
-        except Violation as e:
+        except RuleError as e:
             sys.stdout.write(f"{e}\n")
             return 1
         sys.stdout.write(f"{one.story.written()}\nseed {args.seed}: all well\n")
@@ -29,7 +29,7 @@ def main() -> int:
     for seed in range(int(first), int(end)):
         try:
             world.run(seed)
-        except Violation as e:
+        except RuleError as e:
             failed += 1
             sys.stdout.write(f"{str(e).splitlines()[-2]}\n")
     sys.stdout.write(f"{failed} of {int(end) - int(first)} seeds failed, {time.perf_counter() - began_s:.1f} s\n")

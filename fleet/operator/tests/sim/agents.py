@@ -1,4 +1,4 @@
-"""The devices: each reports what it runs, beats, goes silent, has a clock of its own, and can be told to report again."""
+"""The devices: each reports what it runs, beats, goes silent, has a clock of its own, reports again when asked."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -37,6 +37,7 @@ class Agent:
         name: DeviceId,
         labels: Mapping[str, str],
         buckets: Mapping[Bucket, BucketModel],
+        *,
         now_s: Callable[[], float],
         chance: random.Random,
         story: Story,
@@ -82,7 +83,7 @@ class Agent:
             self._bring(self._chance.choice(pairs), again=True)
 
     def publish_all(self) -> None:
-        """As asked on `fleet.republish`, and as agents do by themselves when a bucket is new. A forgotten one does not."""
+        """As asked on `fleet.republish`, and as agents do when a bucket is new. A forgotten one does not."""
         if not self.alive or self.stuck:
             return
         self.asked = False

@@ -5,12 +5,12 @@ from datetime import datetime
 from fleet.operator.decoding import Report
 from fleet.operator.liveness import Verdict
 from fleet.operator.state import FleetState
-from fleet.operator.tests.sim.story import Violation
+from fleet.operator.tests.sim.story import RuleError
 from fleet.wire import DeviceId, Pair
 
 
 class Memory:
-    """Reports by their effective time, and whose silence can be known. Each check raises Violation."""
+    """Reports by their effective time, and whose silence can be known. Each check raises RuleError."""
 
     def __init__(self, stale_after_s: float) -> None:
         self.reports: dict[Pair, tuple[datetime, Report]] = {}
@@ -35,7 +35,7 @@ class Memory:
             report.uid,
             report.generation,
         ):
-            raise Violation(f"S5: {pair} is taken to be {known}, it is {report} of {at}")
+            raise RuleError(f"S5: {pair} is taken to be {known}, it is {report} of {at}")
 
     def beat(self, device: DeviceId, at_s: float) -> None:
         self._newest_s = max(self._newest_s, at_s)
@@ -55,4 +55,4 @@ class Memory:
             if self._newest_s - beat_s > limit_s or (unbroken and now_s - beat_s > limit_s):
                 self._silent.add(device)
             if state.liveness.verdict(device) is Verdict.SILENT and device not in self._silent:
-                raise Violation(f"L2: {device} is taken for silent, and nobody can know")
+                raise RuleError(f"L2: {device} is taken for silent, and nobody can know")

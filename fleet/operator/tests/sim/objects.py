@@ -45,8 +45,9 @@ class ObjectWriter:
         if self._process.recovery.sources[Bucket.DEVICE_INFO.value].current:
             devices, state.dirty_devices = state.dirty_devices, set()
         epoch, reached = self._process.epoch, self._process.reached()
-        steps: list[Step] = [s for name in sorted(deployments) if (s := decide_deployment(state, name)) is not None]
-        steps += [s for device in sorted(devices) if (s := decide_device(state, device)) is not None]
+        decided = [decide_deployment(state, name) for name in sorted(deployments)]
+        steps: list[Step] = [step for step in decided if step is not None]
+        steps += [step for device in sorted(devices) if (step := decide_device(state, device)) is not None]
         yield from together(self._process.chance, [self._do(step, epoch, reached) for step in steps])
 
     def _do(self, step: Step, epoch: int, reached: tuple[Reached, ...]) -> Steps[bool]:
@@ -139,7 +140,7 @@ class ObjectWriter:
                 yield from self._process.ask_nats(self._deleting(target, message))
 
     def is_going(self, name: DeviceId) -> Steps[bool]:
-        """Whether the Device, read afresh, is still being deleted and waits for us: it may be gone, and another in its place."""
+        """Whether the Device, read afresh, is still being deleted and waits for us: another may be in its place."""
         devices = self._process.around.kube.devices
         device = yield from self._process.ask_kube(lambda: devices.get(name))
         return device is not None and device.deleting and FINALIZER in device.finalizers

@@ -18,7 +18,7 @@ from fleet.operator.tests.sim.kube import DEPLOYMENTS, DEVICES, Change, KubeMode
 from fleet.operator.tests.sim.memory import Memory
 from fleet.operator.tests.sim.objects import ObjectWriter
 from fleet.operator.tests.sim.status import StatusTicker
-from fleet.operator.tests.sim.story import Story, Violation
+from fleet.operator.tests.sim.story import RuleError, Story
 from fleet.operator.tests.sim.sweeper import Sweeper
 from fleet.operator.tests.sim.tasks import Network, Steps, Task, Wait
 from fleet.wire import (
@@ -92,8 +92,7 @@ class Process:
         self.objects = ObjectWriter(self)
         self.feeds: Feeds = self._make_feeds()
         self.tasks = [
-            Task(steps)
-            for steps in (self.desired.run(), self.sweeper.run(), self.status.run(), self.objects.run())
+            Task(steps) for steps in (self.desired.run(), self.sweeper.run(), self.status.run(), self.objects.run())
         ]
 
     def _make_feeds(self) -> dict[str, InformerFeed | ReplicaFeed]:
@@ -208,7 +207,7 @@ class Process:
     def sends(self, epoch: int) -> None:
         """A write that was decided in `epoch` is about to be sent."""
         if epoch != self.epoch or self._still_s > STILL_S:
-            raise Violation(f"R8: {self.name} writes what it decided before it stood still")
+            raise RuleError(f"R8: {self.name} writes what it decided before it stood still")
         self.around.judge.sending(self.name, {name: self.feeds[name].current for name in GATING})
 
     def ask_kube(self, act: Callable[[], T]) -> Steps[T]:

@@ -1,21 +1,21 @@
 """What the world must look like once nothing changes any more: the contract in its simplest form, without a history."""
 
-from fleet.kube.objects import Deployment
+from fleet.canonical import format_time
+from fleet.kube.objects import Deployment, Device
 from fleet.operator.decoding import Report
 from fleet.operator.lifecycle import FINALIZER
 from fleet.operator.tests.sim.agents import moment
 from fleet.operator.tests.sim.broker import BucketModel
 from fleet.operator.tests.sim.judge import decode, wanted
 from fleet.operator.tests.sim.kube import KubeModel
-from fleet.operator.tests.sim.story import Violation
-from fleet.canonical import format_time
+from fleet.operator.tests.sim.story import RuleError
 from fleet.wire import Bucket, DesiredState, Pair, Phase, desired_key, heartbeat_key, state_key
 
 _COUNT = {Phase.RUNNING: "succeeded", Phase.FAILED: "failed", Phase.PENDING: "pending"}
 
 
 def compare(kube: KubeModel, buckets: dict[Bucket, BucketModel], now_s: float, stale_after_s: float) -> None:
-    """Raise Violation at the first difference."""
+    """Raise RuleError at the first difference."""
     pairs = {
         Pair(device.name, deployment.name)
         for deployment in kube.deployments.values()
@@ -27,7 +27,7 @@ def compare(kube: KubeModel, buckets: dict[Bucket, BucketModel], now_s: float, s
     for key, message in buckets[Bucket.DEVICE_STATE].messages.items():
         about = key.removeprefix("state.")
         if message.value is not None and about not in buckets[Bucket.DESIRED_STATE].messages:
-            raise Violation(f"K7: {about} is reported, and no key says what is to become of it")
+            raise RuleError(f"K7: {about} is reported, and no key says what is to become of it")
     for deployment in kube.deployments.values():
         if not deployment.deleting:
             mine = [pair for pair in sorted(pairs) if pair.deployment == deployment.name]
@@ -38,24 +38,25 @@ def _compare_keys(kube: KubeModel, desired: BucketModel, pairs: set[Pair]) -> No
     live = {key: message for key, message in desired.messages.items() if message.value is not None}
     wanted_keys = {desired_key(pair): pair for pair in pairs}
     for key in sorted(wanted_keys.keys() - live.keys()):
-        raise Violation(f"K1: {key} is wanted and not there")
+        raise RuleError(f"K1: {key} is wanted and not there")
     for key in sorted(live.keys() - wanted_keys.keys()):
         if not key.startswith("..."):
-            raise Violation(f"K5: {key} is live and nobody wants it")
+            raise RuleError(f"K5: {key} is live and nobody wants it")
     for key, pair in wanted_keys.items():
         value, deployment = decode(live[key].value), kube.deployments[pair.deployment]
         if value is None or (value.owner.uid, value.score) != (deployment.uid, deployment.score):
-            raise Violation(f"K1: {key} holds {value}, not what {deployment.uid} asks for")
+            raise RuleError(f"K1: {key} holds {value}, not what {deployment.uid} asks for")
 
 
 def _compare_objects(kube: KubeModel, buckets: dict[Bucket, BucketModel]) -> None:
-    for item in (*kube.deployments.values(), *kube.devices.values()):
+    items: list[Deployment | Device] = [*kube.deployments.values(), *kube.devices.values()]
+    for item in items:
         if item.deleting == (FINALIZER in item.finalizers):
-            raise Violation(f"O1: {item.name} has {item.finalizers}, deleting={item.deleting}")
+            raise RuleError(f"O1: {item.name} has {item.finalizers}, deleting={item.deleting}")
     for key, message in buckets[Bucket.DEVICE_INFO].messages.items():
         name = key.removeprefix("info.")
         if message.value is not None and name not in kube.devices:
-            raise Violation(f"O4: {name} has introduced itself and has no Device")
+            raise RuleError(f"O4: {name} has introduced itself and has no Device")
 
 
 def _compare_status(
@@ -86,9 +87,9 @@ def _compare_status(
         at, device, message = max(failures)
         aggregate["lastError"] = {"device": device, "message": message, "at": format_time(at)}
     if deployment.status.get("aggregate") != aggregate:
-        raise Violation(f"S1: status of {deployment.name} says {deployment.status.get('aggregate')}, it is {aggregate}")
+        raise RuleError(f"S1: status of {deployment.name} says {deployment.status.get('aggregate')}, it is {aggregate}")
     if deployment.status.get("observedGeneration") != deployment.generation:
-        raise Violation(f"S8: status of {deployment.name} is not of generation {deployment.generation}")
+        raise RuleError(f"S8: status of {deployment.name} is not of generation {deployment.generation}")
     reason = next((reason for count, reason in _REASONS if counts[count]), "AllSucceeded") if pairs else "NoDevices"
     _compare_condition(deployment, "Ready", "True" if reason == "AllSucceeded" else "False", reason)
     _compare_condition(deployment, "Synced", "True", "AllWritten")
@@ -108,6 +109,4 @@ def _compare_condition(deployment: Deployment, type_: str, status: str, reason: 
     assert isinstance(conditions, list)
     found = [(c["status"], c["reason"]) for c in conditions if c["type"] == type_]
     if found != [(status, reason)]:
-        raise Violation(f"S9: {type_} of {deployment.name} is {found}, not {status} ({reason})")
-
-
+        raise RuleError(f"S9: {type_} of {deployment.name} is {found}, not {status} ({reason})")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fleet.errors import Conflict, NotFound, PeerError
+from fleet.errors import Conflict, PeerError
 from fleet.kube.objects import Deployment
 from fleet.operator.echo import Echoes
 from fleet.operator.status import decide_status, status_patch
@@ -93,10 +93,7 @@ class StatusTicker:
         except PeerError as e:
             self._echoes.forget(name)
             state.dirty_status.add(name)
-            if isinstance(e, NotFound):
-                return False
-            if isinstance(e, Conflict):
-                self._foreign = True
+            self._foreign |= isinstance(e, Conflict)
             return False
         if version == deployment.resource_version:
             self._echoes.forget(name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Violation(AssertionError):
+class RuleError(AssertionError):
     """The simulated world saw a rule broken."""
 
 

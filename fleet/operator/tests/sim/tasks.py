@@ -20,7 +20,7 @@ def turn() -> bool:
 
 
 class Request(Generic[T]):
-    """On its way to a server, then its answer on the way back; either can get lost, and the process can die meanwhile."""
+    """On its way to a server, then its answer on the way back; either can get lost, and the process can die."""
 
     def __init__(self, act: Callable[[], T]) -> None:
         self._act = act

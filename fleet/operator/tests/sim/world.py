@@ -1,6 +1,7 @@
 """The whole simulated world, driven by one seed under virtual time.
 
-mutations and small steps, mixed by chance -> settle (nothing changes any more) -> compare -> restart -> nothing is written
+mutations and small steps, mixed by chance -> settle (nothing changes any more) -> compare
+-> restart -> nothing is written
 """
 
 import random
@@ -18,7 +19,7 @@ from fleet.operator.tests.sim.chance import Chance
 from fleet.operator.tests.sim.judge import Judge
 from fleet.operator.tests.sim.kube import KubeModel
 from fleet.operator.tests.sim.process import Process, Surroundings
-from fleet.operator.tests.sim.story import Story, Violation
+from fleet.operator.tests.sim.story import RuleError, Story
 from fleet.operator.tests.sim.tasks import Network
 from fleet.wire import Bucket, DeviceId
 
@@ -34,7 +35,7 @@ Actor = Callable[[], None]
 
 
 class World:
-    """Everything there is. `run` raises Violation."""
+    """Everything there is. `run` raises RuleError."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -89,7 +90,9 @@ class World:
 
     def new_agent(self, name: DeviceId, labels: Mapping[str, str]) -> Agent:
         chance = self._chance.of(f"agent {name}")
-        agent = self.agents[name] = Agent(name, labels, self.buckets, lambda: self.now_s, chance, self.story)
+        agent = self.agents[name] = Agent(
+            name, labels, self.buckets, now_s=lambda: self.now_s, chance=chance, story=self.story
+        )
         self._cast()
         return agent
 
@@ -165,7 +168,7 @@ class World:
         writes = self.judge.writes
         while self.now_s - quiet_since_s < _QUIET_S:
             if self.now_s - began_s > _SETTLE_S_MAX:
-                raise Violation(f"S12: writing does not end within {_SETTLE_S_MAX:g} s of an unchanged world")
+                raise RuleError(f"S12: writing does not end within {_SETTLE_S_MAX:g} s of an unchanged world")
             for agent in self.agents.values():
                 agent.settle()
             self._drain()
@@ -184,7 +187,7 @@ class World:
             order.shuffle(actors)
             for actor in actors:
                 actor()
-        raise Violation("S12: nobody rests, though time stands still")
+        raise RuleError("S12: nobody rests, though time stands still")
 
     def _restart(self) -> None:
         self.story.tell("-- all operators are started again")
@@ -194,7 +197,7 @@ class World:
         writes = self.judge.writes
         self._settle()
         if self.judge.writes != writes:
-            raise Violation("S12: a restarted operator writes in an unchanged world")
+            raise RuleError("S12: a restarted operator writes in an unchanged world")
         reference.compare(self.kube, self.buckets, self.now_s, STALE_AFTER_S)
 
 
@@ -230,14 +233,14 @@ def told(world: World) -> Iterator[None]:
     try:
         yield
     except Exception as e:
-        raise Violation(
-            f"{world.story.written()}\nseed {world.seed}: {e or repr(e)}\n"
+        raise RuleError(
+            f"{world.story.written()}\nseed {world.seed}: {str(e) or repr(e)}\n"
             f"rerun: .venv/bin/python -m fleet.operator.tests.sim --seed {world.seed}"
         ) from e
 
 
 def run(seed: int) -> None:
-    """Run one seed. Raises Violation with the story."""
+    """Run one seed. Raises RuleError with the story."""
     world = World(seed)
     with told(world):
         world.run()
