@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+import fleet
 from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
 from harness.env import Environment
 from harness.toolchain import KUBECTL, Toolchain
@@ -14,12 +16,19 @@ from harness.toolchain import KUBECTL, Toolchain
 DEVICES = ("pi-1", "pi-2", "rack.site-a.pi-3")
 COMMAND_WITHIN_S = 30.0
 
+CORPUS = Path(fleet.__file__).parent / "tests" / "corpus" / "admission"
+
+
+class RefusedError(Exception):
+    """kubectl ended with an error: what it said."""
+
+
 Kubectl = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture
 def kubectl(env: Environment, toolchain: Toolchain, tmp_path: Path) -> Kubectl:
-    """Run it as the administrator in the environment's namespace; gives the lines of stdout."""
+    """Run it as the administrator in the environment's namespace; gives the lines of stdout, or raises RefusedError."""
     program = toolchain.ensure(KUBECTL)
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.touch(mode=0o600)
@@ -39,7 +48,9 @@ def kubectl(env: Environment, toolchain: Toolchain, tmp_path: Path) -> Kubectl:
             process.kill()
             await process.wait()
             raise
-        assert (process.returncode, err.decode()) == (0, "")
+        if process.returncode:
+            raise RefusedError(err.decode())
+        assert err == b""
         return out.decode().splitlines()
 
     return run
@@ -73,15 +84,17 @@ async def test_kubectl_shows_and_waits(env: Environment, kubectl: Kubectl) -> No
     operator = await env.start_operator()
     await operator.wait_converged(30.0)
 
-    assert (await columns(kubectl, "fdeploy"))["web"][:5] == ["3", "0", "3", "0", "False"]
+    waited = await kubectl("wait", "--for=condition=Ready=false", "fdeploy/web", "--timeout=20s")
+    assert waited == ["deployment.fleet.fleetproof.dev/web condition met"]
+    assert (await columns(kubectl, "fdeploy"))["web"][:6] == ["3", "0", "3", "0", "0", "False"]
     devices = await env.start_devices(DEVICES)
     waited = await kubectl("wait", "--for=condition=Ready", "fdeploy/web", "--timeout=20s")
     assert waited == ["deployment.fleet.fleetproof.dev/web condition met"]
     await devices.wait_ready()
 
     shown = await kubectl("get", "fdeploy")
-    assert shown[0].split() == ["NAME", "MATCHED", "SUCCEEDED", "PENDING", "FAILED", "READY", "AGE"]
-    assert (await columns(kubectl, "fdeploy"))["web"][:5] == ["3", "3", "0", "0", "True"]
+    assert shown[0].split() == ["NAME", "MATCHED", "SUCCEEDED", "PENDING", "FAILED", "STALE", "READY", "AGE"]
+    assert (await columns(kubectl, "fdeploy"))["web"][:6] == ["3", "3", "0", "0", "0", "True"]
     shown = await kubectl("get", "fdev")
     assert shown[0].split() == ["NAME", "BLOCKED", "LABELS", "AGE"]
     assert {name: row[:2] for name, row in (await columns(kubectl, "fdev")).items()} == {
@@ -91,6 +104,33 @@ async def test_kubectl_shows_and_waits(env: Environment, kubectl: Kubectl) -> No
         "deployment.fleet.fleetproof.dev/web",
         *(f"device.fleet.fleetproof.dev/{name}" for name in DEVICES),
     ]
+
+
+async def test_kubectl_tries_a_manifest_without_storing_it(kubectl: Kubectl) -> None:
+    """`apply --dry-run=server` passes all of admission and leaves nothing."""
+    tried = await kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest())
+    assert tried[-1] == "deployment.fleet.fleetproof.dev/web created (server dry run)"
+    assert await kubectl("get", "fleet", "-o", "name") == []
+
+
+async def test_kubectl_says_what_to_change(kubectl: Kubectl, tmp_path: Path) -> None:
+    """Bad specs are refused before they are stored, each with the words that its file's first line promises."""
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    bad = sorted(CORPUS.glob("bad-*.yaml"))
+    assert len(bad) > 10
+    for path in bad:
+        shutil.copy(path, folder)
+    with pytest.raises(RefusedError) as caught:
+        await kubectl("apply", "--dry-run=server", "-f", str(folder))
+    refusals = str(caught.value)
+    assert refusals.count("Error from server") + refusals.count("error: error validating") == len(bad), refusals
+    unsaid = [path.name for path in bad if promised(path) not in refusals]
+    assert unsaid == []
+
+
+def promised(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# refused: ")
 
 
 async def columns(kubectl: Kubectl, resource: str) -> dict[str, list[str]]:

@@ -190,7 +190,11 @@ async def test_a_user_without_rights_is_told_which_are_missing(
     """Every missing right, the namespace, where it says what is needed; no bucket was made before that."""
     ended = await operator(footprint, foundation.kube.kubeconfig("nobody"), {"FLEET_NATS_URL": broker.url_for("op")})
     line = the_line(ended, PEER)
-    rights = "list deployments, watch deployments, patch deployments/status, list devices, watch devices"
+    rights = (
+        "get deployments, list deployments, watch deployments, patch deployments, patch deployments/status, "
+        "get devices, list devices, watch devices, create devices, patch devices, create events, "
+        "get configmaps, create configmaps, patch configmaps"
+    )
     assert f"this user may not {rights} in namespace fleet" in line
     assert "docs/contract.md" in line
     assert foundation.kube.token("nobody") not in ended.text
