@@ -84,8 +84,9 @@ def _variants(config: pytest.Config, shape_id: str, rows: dict[str, object]) -> 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A scenario test without a variant was not chosen: deselected, not skipped."""
-    unchosen = [item for item in items if item.get_closest_marker(MARKER) and _variant(item) is None]
+    """What was not chosen is deselected, not skipped; a choice leaves out whatever is no case of a shape."""
+    choice = any(config.getoption(option) for option in ("--shape", "--case", "--defect"))
+    unchosen = [item for item in items if (choice or item.get_closest_marker(MARKER)) and _variant(item) is None]
     if unchosen:
         config.hook.pytest_deselected(items=unchosen)
         items[:] = [item for item in items if item not in unchosen]

@@ -14,7 +14,7 @@ from nats.js.errors import NoKeysError
 from fleet.crds import DEPLOYMENT, DEVICE
 from fleet.wire import Bucket, stream_name
 from harness.env import Environment
-from harness.history import KvEntry
+from harness.history import KvEntry, Request
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
@@ -23,6 +23,8 @@ FINALIZER = "fleet.fleetproof.dev/keys"
 SIZE = Size(8, 4)
 MANY = Size(32, 4)
 SOON_S = 20.0
+HEARTBEATS = 400
+WRITING = {"create", "update", "patch", "delete"}
 
 
 async def live_keys(env: Environment) -> dict[str, int]:
@@ -49,6 +51,20 @@ async def wait_gone(env: Environment, resource: str, name: str) -> None:
 async def devices_named(env: Environment) -> dict[str, dict[str, object]]:
     items, _ = await env.foundation.admin.list_objects(DEVICE.plural, env.namespace)
     return {str(cast("dict[str, object]", item["metadata"])["name"]): item for item in items}
+
+
+async def wait_devices(env: Environment, count: int) -> None:
+    async def probe() -> bool | None:
+        return True if len(await devices_named(env)) == count else None
+
+    await wait_for(f"{count} Devices", probe, deadline_s=SOON_S, interval_s=0.1)
+
+
+async def beats_stored(env: Environment) -> int:
+    """Heartbeats that the broker ever took."""
+    state = await env.witnesses.buckets.stream_state(Bucket.DEVICE_HEARTBEAT)
+    assert state is not None
+    return state.last_seq
 
 
 async def fleet_command(env: Environment, *arguments: str) -> tuple[int, str]:
@@ -204,6 +220,29 @@ async def test_a_large_sweep_waits_for_approval(env: Environment) -> None:
         return True if await held() is None else None
 
     await wait_for("nothing to wait any more", nothing_held, deadline_s=SOON_S, interval_s=0.1)
+
+
+@pytest.mark.rule("L5")
+async def test_heartbeats_cost_the_api_server_nothing(env: Environment) -> None:
+    """Hundreds of them: no object is written, and none has changed."""
+    await start_settled(env, SIZE)
+    quick = await env.start_devices([f"quick-{i}" for i in range(8)], beat_every_s=0.05)
+    await quick.wait_ready(SOON_S)
+    await wait_devices(env, len(SIZE.device_names) + 8)
+    await env.wait_quiet(1.0, deadline_s=SOON_S)
+    before = {name: item["metadata"] for name, item in (await devices_named(env)).items()}
+    begin_s, beats = env.recorder.now_s, await beats_stored(env)
+
+    async def many() -> bool | None:
+        return True if await beats_stored(env) - beats >= HEARTBEATS else None
+
+    await wait_for(f"{HEARTBEATS} heartbeats", many, deadline_s=SOON_S, interval_s=0.1)
+    assert {name: item["metadata"] for name, item in (await devices_named(env)).items()} == before
+    await env.settle_witnesses()
+    requests = env.recorder.history().of(Request)
+    assert any("operator" in request.user for request in requests)
+    written = [r for r in requests if r.requested_s >= begin_s and r.verb in WRITING and "operator" in r.user]
+    assert written == []
 
 
 @pytest.mark.rule("R5", "R6")

@@ -174,6 +174,7 @@ async def test_a_watch_that_ends_at_once_is_trouble(
     assert sink.losses == ["lost: watch of devices: the server ended it at once"]
 
 
+@pytest.mark.rule("R4")
 async def test_a_list_that_expires_starts_again(api: FakeApi, sink: Sink, start: Start) -> None:
     """410 in the middle of the pages: `lost`, then page one; what vanished in between is not kept."""
     api.lists = [
@@ -196,6 +197,7 @@ async def test_a_list_that_expires_starts_again(api: FakeApi, sink: Sink, start:
     assert "continue" not in api.list_queries[2]
 
 
+@pytest.mark.rule("R4")
 @pytest.mark.parametrize("how", ["status", "event"])
 async def test_a_watch_that_is_too_old_lists_again(api: FakeApi, sink: Sink, start: Start, how: str) -> None:
     """410 as the answer or as an event: a new list, and what it does not show is removed."""

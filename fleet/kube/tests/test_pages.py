@@ -73,6 +73,7 @@ async def test_the_next_page_is_asked_for_before_this_one_is_read() -> None:
     assert lister.cancelled
 
 
+@pytest.mark.rule("R4")
 async def test_pages_of_two_versions_are_no_list() -> None:
     """A server that goes on with another version has not listed what was true at any time."""
     lister = Lister(body("7", "t1"), body("8"))
