@@ -18,6 +18,10 @@ from harness.history import Recorder
 Policy = Callable[[Pair, DesiredState], tuple[Phase, str | None]]
 
 
+class Closed(ServiceError):  # noqa: N818 - names a state
+    """The devices were ended: there is nothing to write to any more."""
+
+
 def always_running(_: Pair, __: DesiredState) -> tuple[Phase, str | None]:
     return Phase.RUNNING, None
 
@@ -110,7 +114,7 @@ class ActingDevices:
 
     def _may_write(self, pair: Pair) -> bool:
         if self._closing:
-            raise ServiceError(f"{pair.device} has nothing to write to: the scripted devices are closed")
+            raise Closed(f"{pair.device} has nothing to write to: the scripted devices are closed")
         return pair.device not in self._mute
 
     def _spawn(self, work: Coroutine[None, None, None], name: str = "scripted devices") -> None:
@@ -123,5 +127,7 @@ class ActingDevices:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = self._failure or task.exception()
+        failure = None if task.cancelled() else task.exception()
+        # The client may swallow the cancellation; then the next attempt finds that all is over, as it should.
+        if failure is not None and not isinstance(failure, Closed):
+            self._failure = self._failure or failure

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.client import JetStreamContext
 
 from fleet.wire import (
@@ -242,6 +243,27 @@ async def test_close_during_a_write_leaves_its_outcome(broker: Broker, devices: 
     await asyncio.gather(devices.close(), devices.close())
     assert [op.outcome for op in broker.ops()] == ["info"]
     assert not devices._tasks
+
+
+async def test_a_client_that_swallows_the_cancellation_is_no_failure(
+    broker: Broker, devices: ScriptedDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report under way ends by its next attempt, and the end of the devices stays an orderly one."""
+    await broker.make()
+    await devices.wait_ready(DEADLINE_S)
+    began = asyncio.Event()
+
+    async def swallowing(*_: object, **__: object) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise NatsTimeoutError from None
+
+    monkeypatch.setattr(JetStreamContext, "publish", swallowing)
+    devices.take(ONE, desired_by().encode())
+    await asyncio.wait_for(began.wait(), DEADLINE_S)
+    await devices.close()
 
 
 async def test_closed_devices_take_no_report(broker: Broker, devices: ScriptedDevices) -> None:
