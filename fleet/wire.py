@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from sys import intern
 from types import MappingProxyType
 from typing import NamedTuple, NewType, TypeVar
 
@@ -42,11 +43,13 @@ DeploymentName = NewType("DeploymentName", str)
 
 
 def device_id(text: str) -> DeviceId:
-    return DeviceId(rules.SUBDOMAIN.check(text, "device id"))
+    """Return the one object for this name: it stands in many keys, and lookups by it end at an identity check."""
+    return DeviceId(intern(rules.SUBDOMAIN.check(text, "device id")))
 
 
 def deployment_name(text: str) -> DeploymentName:
-    return DeploymentName(rules.LABEL.check(text, "deployment name"))
+    """As `device_id`."""
+    return DeploymentName(intern(rules.LABEL.check(text, "deployment name")))
 
 
 class Pair(NamedTuple):

@@ -53,8 +53,8 @@ class Restart:
         "8x4-sigkill": Restart(Size(8, 4)),
         "8x4-sigterm": Restart(Size(8, 4), by=signal.SIGTERM),
         "8x4-twice": Restart(Size(8, 4), restarts=2),
-        # The Kubernetes sources are current long before the buckets are.
-        "8x4-slow-broker": Restart(Size(8, 4), broker_latency_ms=200),
+        # The Kubernetes sources are current more than a tick before the buckets are.
+        "8x4-slow-broker": Restart(Size(8, 4), broker_latency_ms=400),
         "12x8-dotted": Restart(Size(12, 8, dotted=True)),
         "100x12-sigkill": Restart(Size(100, 12)),
     },
@@ -79,9 +79,9 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
         kill = Kill(operator, env.start_operator, case.by)
         await strike(kill, env.recorder)
         operator = await start_again(env, kill)
+    await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     if slow is not None:
         await mend(slow, env.recorder)
-    await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     await env.mark("settled")
 
     env.step("action", f"edit the image of {edited}, which concerns {case.size.selected(0)} devices")

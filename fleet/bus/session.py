@@ -1,6 +1,6 @@
 """One consumer's life inside a replica: counts deliveries, notices gaps, feeds the sink, never blocks the loop long.
 
-    client --raw messages--> `take` --queue--> `pump` (slices of 2 ms) --> sink
+    client --raw messages--> `take` --queue--> `pump` (slices of half a millisecond) --> sink
 
 What nobody has pumped yet waits in the queue. The server bounds it: its flow control asks, and is answered only when
 all that came before has been handed over.
@@ -8,21 +8,23 @@ all that came before has been handed over.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus.connection import nats_errors
 from fleet.bus.tap import raw_headers
+from fleet.bus.tap_parser import Raw
 from fleet.errors import PeerAway
 from fleet.wire import Bucket, kv_subject, stream_name
 
-_SLICE_S = 0.002
-_SLICE_MESSAGES = 32
+_SLICE_S = 0.0005
+_SLICE_MESSAGES = 64
 _NS = 1e9
 _OPERATION = b"KV-Operation"
 _DELETED = {b"DEL", b"PURGE"}
@@ -30,10 +32,8 @@ _MARKER = b"Nats-Marker-Reason"
 # $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.REVISION.SEQUENCE.TIME.PENDING, perhaps with a random token.
 _LONG_FORM_TOKENS = 11
 
-_Message: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
 
-
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A key as the bucket has it. `value` is None for a delete marker.
 
     `at_s` is the broker's time of the message in Unix seconds. A key that left no trace has revision 0 and `at_s` 0.0.
@@ -69,7 +69,7 @@ class ReplicaSink(Protocol):
     def replay_started(self) -> None: ...
     def opened(self, facts: StreamFacts) -> None: ...
     def expecting(self, count: int) -> None: ...
-    def entry(self, entry: Entry) -> None: ...
+    def entries(self, entries: Sequence[Entry]) -> None: ...
     def replayed(self) -> None: ...
     def lost(self, reason: str) -> None: ...
 
@@ -95,7 +95,7 @@ class Session:
         self._client = client
         self._bucket = bucket
         self._sink = sink
-        self._queue: deque[_Message] = deque()
+        self._queue: deque[Raw] = deque()
         self._wake = asyncio.Event()
         self._handled = 0
         self._prefix_len = len(kv_subject(bucket, "").encode())
@@ -145,7 +145,7 @@ class Session:
     def forget(self, key: str) -> None:
         """A key that we knew and the replay did not show: gone without a marker."""
         if not self.over and key not in self.keys:
-            self._sink.entry(Entry(key, 0, None))
+            self._sink.entries([Entry(key, 0, None)])
 
     def begin(self, facts: StreamFacts) -> None:
         if not self.over:
@@ -171,15 +171,15 @@ class Session:
             if not self._counting:
                 self._new.clear()
 
-    def take(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """A message as it came in (see `fleet.bus.tap`)."""
+    def take(self, messages: Sequence[Raw]) -> None:
+        """Messages as they came in (see `fleet.bus.tap`)."""
         if not self._queue:
             self._wake.set()
-        self._queue.append((subject, reply, data, headers))
+        self._queue.extend(messages)
 
     async def received(self, message: Msg) -> None:
         """A message that came the ordinary way."""
-        self.take(message.subject.encode(), message.reply.encode(), message.data, raw_headers(message))
+        self.take([(message.subject.encode(), message.reply.encode(), message.data, raw_headers(message))])
 
     async def pump(self) -> None:
         """Hand over what comes, until cancelled. Raises PeerError, and whatever the sink raises."""
@@ -208,47 +208,51 @@ class Session:
 
     def _batch(self, size: int) -> str | None:
         """The hot path: a replay passes here once for each key. Local names, and nothing that is not needed."""
-        queue, tell, keys = self._queue, self._sink.entry, self.keys
+        queue, keys, entries = self._queue, self.keys, list[Entry]()
         ack_prefix, ack_len, prefix_len = self._ack_prefix, len(self._ack_prefix), self._prefix_len
         delivered, position, pending = self.delivered, self.position, b""
-        waiting = len(queue)
-        try:
-            for _ in range(size):
-                subject, reply, data, headers = message = queue.popleft()
-                if not reply.startswith(ack_prefix):
-                    self.delivered = delivered
-                    return self._other(message)
-                tokens = reply[ack_len:].split(b".")
-                try:
-                    revision, sequence, at_s = int(tokens[0]), int(tokens[1]), int(tokens[2]) / _NS
-                    pending = tokens[3]
-                except (IndexError, ValueError):
-                    self._no_delivery(reply)
-                    return None
-                if sequence != delivered + 1 or revision <= position:
-                    self._trouble(f"delivery {sequence} (revision {revision}) came after {delivered} ({position})")
-                    return None
-                if not delivered and not self.candidate:
-                    self._sink.expecting(int(pending) + 1)
-                delivered, position = sequence, revision
-                # Any bytes make a subject; the sink refuses the key if these are no text.
-                key = subject[prefix_len:].decode(errors="surrogateescape")
-                if key not in keys:
-                    keys.add(key)
-                    if self._counting:
-                        self._new.append(revision)
-                if headers and (_OPERATION in headers or _MARKER in headers) and is_marker(headers):
-                    tell(Entry(key, revision, None, at_s))
-                else:
-                    tell(Entry(key, revision, data, at_s))
-            if pending == b"0":
-                self._is_candidate()
-            return None
-        finally:
-            self.delivered, self.position = delivered, position
-            self._handled += waiting - len(queue)
+        other: Raw | None = None
+        trouble = ""
+        for _ in range(size):
+            subject, reply, data, headers = message = queue.popleft()
+            if not reply.startswith(ack_prefix):
+                other = message
+                break
+            tokens = reply[ack_len:].split(b".")
+            try:
+                revision, sequence, at_s = int(tokens[0]), int(tokens[1]), int(tokens[2]) / _NS
+                pending = tokens[3]
+            except (IndexError, ValueError):
+                trouble = no_delivery(reply)
+                break
+            if sequence != delivered + 1 or revision <= position:
+                trouble = f"delivery {sequence} (revision {revision}) came after {delivered} ({position})"
+                break
+            delivered, position = sequence, revision
+            # Any bytes make a subject; the sink refuses the key if these are no text.
+            key = subject[prefix_len:].decode(errors="surrogateescape")
+            if self._counting and key not in keys:
+                self._new.append(revision)
+            keys.add(key)
+            entries.append(Entry(key, revision, None if headers and is_marker(headers) else data, at_s))
+        self.delivered, self.position = delivered, position
+        self._handled += len(entries) + (other is not None) + (trouble != "")
+        if entries:
+            self._tell(entries, int(pending))
+        if other is not None:
+            return self._other(other)
+        if trouble:
+            self._trouble(trouble)
+        elif pending == b"0":
+            self._is_candidate()
+        return None
 
-    def _other(self, message: _Message) -> str | None:
+    def _tell(self, entries: Sequence[Entry], pending: int) -> None:
+        if self.delivered == len(entries) and not self.candidate:
+            self._sink.expecting(pending + len(entries))
+        self._sink.entries(entries)
+
+    def _other(self, message: Raw) -> str | None:
         """A control message of the server, or a delivery in its longer form."""
         _, reply, _, headers = message
         if reply.startswith(b"$JS.ACK."):
@@ -258,9 +262,10 @@ class Session:
             if len(tokens) >= _LONG_FORM_TOKENS and prefix.endswith(self._ack_prefix.removeprefix(b"$JS.ACK")):
                 self._ack_prefix = prefix
                 self._queue.appendleft(message)
+                self._handled -= 1
                 return None
         if not headers or not headers.startswith(b"NATS/1.0 "):
-            self._no_delivery(reply)
+            self._trouble(no_delivery(reply))
             return None
         status, *lines = headers.decode(errors="replace").split("\r\n")
         if not status.startswith("NATS/1.0 100"):
@@ -283,15 +288,18 @@ class Session:
             self.candidate = True
             self.nudge.set()
 
-    def _no_delivery(self, reply: bytes) -> None:
-        self._trouble(f"a message that no consumer sent: reply {reply.decode(errors='replace')[:100]!a}")
-
     def _trouble(self, reason: str) -> None:
         self.fail(f"bucket {self._bucket.value}: {reason}")
 
 
+def no_delivery(reply: bytes) -> str:
+    return f"a message that no consumer sent: reply {reply.decode(errors='replace')[:100]!a}"
+
+
 def is_marker(headers: bytes) -> bool:
     """Whether this header block says that the key was deleted, by a client or by the server's own limits."""
+    if _OPERATION not in headers and _MARKER not in headers:
+        return False
     for line in headers.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name == _MARKER or (name == _OPERATION and value.strip() in _DELETED):

@@ -1,23 +1,22 @@
 """Messages of a subscription as the raw bytes that came in, before the client library spends its time on them.
 
 For each message nats-py parses all headers, builds an object, puts it on a queue and starts a coroutine; a replay of
-100,000s of messages needs a few numbers of each. The library has no public door before that, so `TappedClient` takes
-the one private method that every message passes. If a later version has another one there, `new_client` makes a plain
-client, `tap` says no, and the caller gets its messages the ordinary way: slower, and the same.
+100,000s of messages needs a few numbers of each. The library has no public door before that, so `TappedClient` has a
+parser of its own (`tap_parser`), and takes the one private method that every other message passes. If a later version
+has other ones there, `new_client` makes a plain client, `tap` says no, and the caller gets its messages the ordinary
+way: slower, and the same.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import TypeAlias
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.protocol.parser import Parser
 
-Tap: TypeAlias = Callable[[bytes, bytes, bytes, bytes | None], None]
-"""Called with subject, reply, payload and the raw header block; must neither block nor raise."""
+from fleet.bus.tap_parser import Tap, TapParser
 
-_HOOK = "_process_msg"
+_HOOK, _PARSER = "_process_msg", "_ps"
 _HOOK_PARAMETERS = ["self", "sid", "subject", "reply", "data", "headers"]
 
 
@@ -26,22 +25,27 @@ class TappedClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._taps: dict[int, Tap] = {}
+        # By the subscription's number, as it stands on the wire.
+        self._taps: dict[bytes, Tap] = {}
+        self._ps = TapParser(self, self._taps, self._count)
 
     def tap(self, sid: int, tap: Tap) -> None:
-        self._taps[sid] = tap
+        self._taps[b"%d" % sid] = tap
 
     def untap(self, sid: int) -> None:
-        self._taps.pop(sid, None)
+        self._taps.pop(b"%d" % sid, None)
+
+    def _count(self, messages: int, size_bytes: int) -> None:
+        self.stats["in_msgs"] += messages
+        self.stats["in_bytes"] += size_bytes
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        tap = self._taps.get(sid)
+        tap = self._taps.get(b"%d" % sid)
         if tap is None:
             await super()._process_msg(sid, subject, reply, data, headers)
             return
-        self.stats["in_msgs"] += 1
-        self.stats["in_bytes"] += len(data)
-        tap(subject, reply, data, headers)
+        self._count(1, len(data))
+        tap([(subject, reply, data, headers)])
 
 
 def new_client() -> Client:
@@ -49,7 +53,8 @@ def new_client() -> Client:
     hook = getattr(Client, _HOOK, None)
     if hook is None or list(inspect.signature(hook).parameters) != _HOOK_PARAMETERS:
         return Client()
-    return TappedClient()
+    plain = Client()
+    return TappedClient() if type(getattr(plain, _PARSER, None)) is Parser else plain
 
 
 def tap(client: Client, subscription: Subscription, tap: Tap) -> bool:

@@ -29,7 +29,8 @@ class Liveness:
         self.limit_s = limit_s
         # Of devices that never beat. The bucket's creation stands for the beat that they should have sent since.
         self.of_unheard = Verdict.UNKNOWN
-        self._alive: dict[DeviceId, float] = {}
+        # Devices that beat in time, with the time of the last beat; for others' eyes only.
+        self.alive: dict[DeviceId, float] = {}
         self._unknown: dict[DeviceId, float] = {}
         self._silent: dict[DeviceId, float] = {}
         self._unheard_silent = False
@@ -63,8 +64,8 @@ class Liveness:
                 # A replay tells the last beat once more; that is no new one.
                 return False
             del queue[device]
-        self._alive[device] = at_s
-        return queue is not self._alive
+        self.alive[device] = at_s
+        return queue is not self.alive
 
     def forget(self, device: DeviceId) -> None:
         """The device itself was forgotten, and so is its last beat."""
@@ -76,7 +77,7 @@ class Liveness:
         return self._queue_of(device) is not None
 
     def verdict(self, device: DeviceId) -> Verdict:
-        if device in self._alive:
+        if device in self.alive:
             return Verdict.ALIVE
         if device in self._silent:
             return Verdict.SILENT
@@ -86,8 +87,8 @@ class Liveness:
         """Judge by what is known at `now_s`: devices whose verdict changed, and whether that of the unheard did."""
         quiet_before_s, silent_before_s = self._borders(now_s)
         changed = self._move(self._unknown, self._silent, silent_before_s)
-        changed += self._move(self._alive, self._silent, silent_before_s)
-        changed += self._move(self._alive, self._unknown, quiet_before_s)
+        changed += self._move(self.alive, self._silent, silent_before_s)
+        changed += self._move(self.alive, self._unknown, quiet_before_s)
         before = self.of_unheard
         self._unheard_silent |= self._created_s < silent_before_s
         if self._unheard_silent:
@@ -109,7 +110,7 @@ class Liveness:
         return quiet_before_s, silent_before_s
 
     def _queue_of(self, device: DeviceId) -> dict[DeviceId, float] | None:
-        for queue in (self._alive, self._unknown, self._silent):
+        for queue in (self.alive, self._unknown, self._silent):
             if device in queue:
                 return queue
         return None

@@ -25,6 +25,7 @@ from fleet.kube.objects import Deployment, Device, decode_deployment, decode_dev
 from fleet.logs import get_logger
 from fleet.operator import sources
 from fleet.operator.announcer import Announcer
+from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.http import Health, HttpFace
 from fleet.operator.keys import PairKeys
@@ -42,7 +43,7 @@ from fleet.operator.sweeper import Sweeper
 from fleet.settings import OperatorSettings
 from fleet.wire import Bucket, DeploymentName, DeviceId, Pair
 
-_YOUNG_MAX = 100_000
+_REPLAYED_MAX = 1_000_000
 _FINISH_S_MAX = 3.0
 _CAUGHT_UP_S_MAX = 5.0
 _REPUBLISH_S_MIN, _REPUBLISH_DEVICES_PER_S = 30, 2000
@@ -78,9 +79,9 @@ class Operator:
 
     async def run(self) -> None:
         """Raises FleetError with one clear line if it could not start; other exceptions are crashes."""
-        # A replay makes objects by the hundred thousand, none of them garbage.
+        # A replay makes objects by the hundred thousand, none of them garbage: the collector looks after it.
         gc.freeze()
-        gc.set_threshold(_YOUNG_MAX, 20, 50)
+        gc.set_threshold(_REPLAYED_MAX, 20, 50)
         async with AsyncExitStack() as stack:
             self._take_over(stack)
             loops = await self._unless_stopped(self._start(stack))
@@ -169,12 +170,14 @@ class Operator:
         for bucket in self._made:
             sinks[bucket].made()
         replicas = {bucket: KvReplica(client, js, bucket, sink, identity) for bucket, sink in sinks.items()}
-        deployments = Informer(kube, "deployments", decode_deployment, sources.deployments_source(state, books, ticker))
+        last = DeploymentsLast(sources.deployments_source(state, books, ticker), books, state)
+        deployments = Informer(kube, "deployments", decode_deployment, last)
         devices = Informer(kube, "devices", decode_device, sources.devices_source(state, books))
         self._replicas = list(replicas.values())
         self._informers = [deployments, devices]
         return ticker, {
             "deployments": deployments.run,
+            "deployments-last": last.run,
             "devices": devices.run,
             **{bucket.value: replica.run for bucket, replica in replicas.items()},
             "desired-writer": writer.run,

@@ -31,7 +31,8 @@ class Matcher:
         self._deployments_by_label: defaultdict[Label, set[DeploymentName]] = defaultdict(set)
 
     def put_device(self, device: Device) -> None:
-        self.drop_device(device.name)
+        if device.name in self._devices:
+            self.drop_device(device.name)
         if eligible(device):
             self._devices[device.name] = device.labels
             for label in device.labels.items():

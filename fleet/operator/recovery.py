@@ -44,10 +44,10 @@ class Recovery:
     def expecting(self, name: str, count: int) -> None:
         self.sources[name].expected = count
 
-    def saw(self, name: str) -> None:
+    def saw(self, name: str, count: int = 1) -> None:
         source = self.sources[name]
         if not source.current:
-            source.seen += 1
+            source.seen += count
 
     def current(self, name: str) -> None:
         source = self.sources[name]

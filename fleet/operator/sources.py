@@ -5,7 +5,7 @@ bad entry poisons nothing.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -35,6 +35,8 @@ SOURCES = (DEPLOYMENTS, DEVICES, DESIRED_STATE, DEVICE_STATE, DEVICE_HEARTBEAT)
 # Registration and the sweep wait for it, and nothing else does.
 BESIDE = (DEVICE_INFO,)
 _COMPLAINTS_MAX = 10_000
+# So many new objects between two looks of the collector.
+_GARBAGE_MAX = 100_000
 
 T = TypeVar("T")
 N = TypeVar("N", Pair, DeviceId)
@@ -61,6 +63,7 @@ class Books:
         self.recovery = recovery
         self.metrics = metrics
         self._wake = wake
+        self.after_replay: Callable[[], None] = lambda: None
         self._log = get_logger("sources")
         self._complained: set[tuple[str, str]] = set()
 
@@ -83,6 +86,8 @@ class Books:
             self._log.info("converged")
             # What was replayed is here to stay: the collector need not look through it again and again.
             gc.freeze()
+            gc.set_threshold(_GARBAGE_MAX, 20, 50)
+        self.after_replay()
         self.wake()
 
     def lost(self, source: str, reason: str) -> None:
@@ -145,6 +150,10 @@ class ResourceSource(_Source, Generic[T]):
         self._upsert(item)
         self.books.wake()
 
+    def fold(self, item: T) -> None:
+        """An item that was held back after it was seen."""
+        self._upsert(item)
+
     def removed(self, name: str) -> None:
         self._remove(name)
         self.books.wake()
@@ -190,13 +199,16 @@ class BucketSource(_Source, Generic[N]):
             self._content_lost()
         self._incomplete = False
 
-    def entry(self, entry: Entry) -> None:
-        self.books.recovery.saw(self.name)
-        self._incomplete = self._incomplete or not entry.revision
-        try:
-            self._fold(self._parse_key(entry.key), entry)
-        except WireError as e:
-            self.books.malformed(self.name, entry.key, str(e))
+    def entries(self, entries: Sequence[Entry]) -> None:
+        self.books.recovery.saw(self.name, len(entries))
+        parse_key, fold = self._parse_key, self._fold
+        for entry in entries:
+            try:
+                fold(parse_key(entry.key), entry)
+            except WireError as e:
+                self.books.malformed(self.name, entry.key, str(e))
+            if not entry.revision:
+                self._incomplete = True
         self.books.wake()
 
 

@@ -5,14 +5,14 @@ Invariants:
 - `tallies[d]` counts the pairs of `matched[d]` by standing; it is adjusted, never recounted.
 - `unwanted` holds exactly the pairs that no Deployment wants and that a device may still run: the key is live, or it
   left no trace while the device reports about it.
+- During the first replay `unwanted` is not kept (see `judge_later`).
 - A fold that changes an input of a decision marks it dirty. A replay therefore marks everything, and a crash loses no
   mark that the next replay does not set again.
 - An older event time never overwrites a newer one, and none is later than the broker's own time of the report.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -28,8 +28,7 @@ _VALUES_REMEMBERED_MAX = 1024
 _COUNTED = {Verdict.SILENT: Standing.STALE, Verdict.UNKNOWN: Standing.UNDECIDED}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True, gc=False):
     """What the desired-state bucket holds under a key; `value` is None for a delete marker or malformed bytes."""
 
     revision: int
@@ -64,11 +63,11 @@ class FleetState:
         self.dirty_deployments: set[DeploymentName] = set()
         self.dirty_devices: set[DeviceId] = set()
         self._matcher = Matcher()
-        self._selecting: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
         self._keys_of_deployment: defaultdict[DeploymentName, set[Pair]] = defaultdict(set)
         self._reports_of_device: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
         self._standings: dict[Pair, Standing] = {}
         self._settled: set[Pair] = set()
+        self._judging = True
         # Is this very value what the Deployment asks for? Many keys share one value, and few values are compared.
         self._same_score: defaultdict[DeploymentName, dict[int, tuple[DesiredState, bool]]] = defaultdict(dict)
 
@@ -81,20 +80,18 @@ class FleetState:
         self.unreadable_deployments.discard(name)
         self.dirty_status.add(name)
         self.dirty_deployments.add(name)
-        if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
-            self._matcher.put_deployment(deployment)
-            selected = self._matcher.devices_of(name)
-            self._link(Pair(device, name) for device in selected - self.matched[name])
-            self._unlink([Pair(device, name) for device in self.matched[name] - selected])
         if old is None or (old.uid, old.generation, old.score) != (
             deployment.uid,
             deployment.generation,
             deployment.score,
         ):
             self._same_score.pop(name, None)
-            self.dirty_pairs.update(Pair(device, name) for device in self.matched[name])
-            for pair in self._keys_of_deployment[name]:
-                self._resettle(pair)
+            self._settle_keys(name)
+        if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
+            self._matcher.put_deployment(deployment)
+            selected = self._matcher.devices_of(name)
+            self._link(name, selected - self.matched[name])
+            self._unlink([Pair(device, name) for device in self.matched[name] - selected])
 
     def remove_deployment(self, name: DeploymentName) -> None:
         self.unreadable_deployments.discard(name)
@@ -115,22 +112,25 @@ class FleetState:
         self.devices[name] = device
         self.unreadable_devices.discard(name)
         self.dirty_devices.add(name)
+        known = self._matcher.deployments_of(name)
         self._matcher.put_device(device)
         selecting = self._matcher.deployments_of(name)
-        known = self._selecting[name]
         if selecting != known:
-            self._link(Pair(name, deployment) for deployment in selecting - known)
+            for deployment in selecting - known:
+                self._link(deployment, (name,))
             self._unlink([Pair(name, deployment) for deployment in known - selecting])
 
     def remove_device(self, name: DeviceId) -> None:
+        known = self.devices.pop(name, None) is not None
+        if known or name in self.unreadable_devices:
+            # It may have introduced itself: then it is registered again.
+            self.dirty_devices.add(name)
         self.unreadable_devices.discard(name)
-        if self.devices.pop(name, None) is None:
+        if not known:
             return
-        # It may have introduced itself: then it is registered again.
-        self.dirty_devices.add(name)
+        selecting = self._matcher.deployments_of(name)
         self._matcher.drop_device(name)
-        self._unlink([Pair(name, deployment) for deployment in self._selecting[name]])
-        del self._selecting[name]
+        self._unlink([Pair(name, deployment) for deployment in selecting])
 
     # Events of the buckets
 
@@ -159,7 +159,8 @@ class FleetState:
             elif old.last_event_at > report.last_event_at:
                 return
             self.reports[pair] = report
-        self._judge(pair)
+        if self._judging:
+            self._judge(pair)
         self._reclassify(pair)
 
     def desire(self, pair: Pair, cell: Cell | None) -> None:
@@ -173,10 +174,17 @@ class FleetState:
                 self.vanished.add(pair)
         else:
             self.desired[pair] = cell
-            self._keys_of_deployment[pair.deployment].add(pair)
-            self.vanished.discard(pair)
+            if old is None:
+                self._keys_of_deployment[pair.deployment].add(pair)
+                self.vanished.discard(pair)
         self.live_keys += (cell is not None and not cell.deleted) - was_live
-        self._resettle(pair)
+        if pair.deployment in self.deployments or pair in self._settled:
+            self._resettle(pair)
+        else:
+            # Nobody asks for it, as far as we know.
+            self.dirty_pairs.add(pair)
+            if self._judging:
+                self._judge(pair)
 
     def beat(self, device: DeviceId, at_s: float) -> None:
         """A heartbeat that the broker stored at `at_s` (its Unix time)."""
@@ -198,6 +206,19 @@ class FleetState:
                 if reports and not self.liveness.has_beat(device):
                     self._reclassify_device(device)
 
+    # The first replay
+
+    def judge_later(self) -> None:
+        """From now on `unwanted` is not kept: while objects and keys come in, each nearly is for a moment."""
+        self._judging = False
+
+    def judge_now(self) -> None:
+        """Everything was replayed: make `unwanted`, and keep it."""
+        self._judging = True
+        for pairs in (self.desired, self.reports):
+            for pair in [pair for pair in pairs if pair not in self._standings]:
+                self._judge(pair)
+
     # Questions
 
     def is_matched(self, pair: Pair) -> bool:
@@ -213,23 +234,28 @@ class FleetState:
 
     # Matching and counting
 
-    def _link(self, pairs: Iterable[Pair]) -> None:
+    def _link(self, deployment: DeploymentName, devices: Collection[DeviceId]) -> None:
+        """These pairs are matched from now on. A replay passes here once for each of them."""
+        standing_of, settled, standings = self._standing, self._settled, self._standings
+        tally = self.tallies[deployment]
+        self.matched[deployment].update(devices)
+        pairs = [Pair(device, deployment) for device in devices]
         for pair in pairs:
-            self.matched[pair.deployment].add(pair.device)
-            self._selecting[pair.device].add(pair.deployment)
-            standing = self._standings[pair] = self._standing(pair)
-            tally = self.tallies[pair.deployment]
+            standing = standings[pair] = standing_of(pair)
             tally.counts[standing] += 1
-            tally.unsettled += pair not in self._settled
-            self._note_failure(pair, standing)
-            self._judge(pair)
-            self.dirty_pairs.add(pair)
-            self.dirty_status.add(pair.deployment)
+            if pair not in settled:
+                tally.unsettled += 1
+            if standing is Standing.FAILED:
+                self._note_failure(pair, standing)
+        if self._judging:
+            for pair in pairs:
+                self._judge(pair)
+        self.dirty_pairs.update(pairs)
+        self.dirty_status.add(deployment)
 
     def _unlink(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
             self.matched[pair.deployment].discard(pair.device)
-            self._selecting[pair.device].discard(pair.deployment)
             tally = self.tallies[pair.deployment]
             tally.counts[self._standings.pop(pair)] -= 1
             tally.unsettled -= pair not in self._settled
@@ -240,6 +266,8 @@ class FleetState:
 
     def _judge(self, pair: Pair) -> None:
         """Keep `unwanted` true for one pair."""
+        if not self._judging:
+            return
         unwanted = False
         if pair not in self._standings:
             cell = self.desired.get(pair)
@@ -272,6 +300,24 @@ class FleetState:
         self._judge(pair)
         self._reclassify(pair)
 
+    def _settle_keys(self, name: DeploymentName) -> None:
+        """A Deployment is new, or asks for something else: judge all keys that it has."""
+        keys, matched = self._keys_of_deployment[name], self.matched[name]
+        if matched:
+            self.dirty_pairs.update([Pair(device, name) for device in matched])
+            for pair in keys:
+                self._resettle(pair)
+            return
+        # Nothing counts yet: what a first replay brings.
+        cells, is_wanted, settled = self.desired, self._is_wanted, self._settled
+        for pair in keys:
+            value = cells[pair].value
+            if value is not None and is_wanted(name, value):
+                settled.add(pair)
+            else:
+                settled.discard(pair)
+        self.dirty_pairs |= keys
+
     def _is_wanted(self, name: DeploymentName, value: DesiredState) -> bool:
         deployment = self.deployments.get(name)
         if deployment is None or value.owner.uid != deployment.uid:
@@ -301,7 +347,7 @@ class FleetState:
             self.dirty_status.add(pair.deployment)
 
     def _reclassify_device(self, device: DeviceId) -> None:
-        for deployment in self._selecting.get(device, ()):
+        for deployment in self._matcher.deployments_of(device):
             self._reclassify(Pair(device, deployment))
 
     def _standing(self, pair: Pair) -> Standing:
@@ -309,9 +355,10 @@ class FleetState:
         report = self.reports.get(pair)
         if report is None:
             return Standing.PENDING
-        standing = _COUNTED.get(self.liveness.verdict(pair.device))
-        if standing is not None:
-            return standing
+        if pair.device not in self.liveness.alive:
+            standing = _COUNTED.get(self.liveness.verdict(pair.device))
+            if standing is not None:
+                return standing
         cell = self.desired.get(pair)
         if cell is None or cell.value is None or pair not in self._settled:
             return Standing.PENDING

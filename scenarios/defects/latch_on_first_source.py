@@ -1,5 +1,6 @@
 """Converged as soon as one source has replayed, instead of all."""
 
+from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.main import Operator
 from fleet.operator.recovery import Recovery
 from scenarios.defects.defect import Defect
@@ -14,7 +15,12 @@ def _patch() -> None:
     async def never_behind(_: Operator) -> None:
         return
 
-    # The first tick asks each replica as well whether it has caught up: a second net, which this one has not.
+    def at_once(self: DeploymentsLast) -> None:
+        self._ready.set()
+
+    # Two more nets, which this one has not: Deployments are folded after all else, and the first tick asks each replica
+    # whether it has caught up.
+    DeploymentsLast._look = at_once  # type: ignore[method-assign] # the point of a defect
     Operator._caught_up = never_behind  # type: ignore[method-assign, assignment] # the point of a defect
     Recovery._settle = settle  # type: ignore[method-assign] # the point of a defect
 

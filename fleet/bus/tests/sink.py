@@ -1,7 +1,7 @@
 """Where the replicas of these tests bring their news."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -13,13 +13,18 @@ BUCKET = Bucket.DEVICE_STATE
 STREAM = stream_name(BUCKET)
 
 
+def brief(entry: Entry) -> tuple[str, int, bytes | None]:
+    """Without the time, which the broker alone knows."""
+    return entry.key, entry.revision, entry.value
+
+
 class Sink:
     """Writes down what it is told; `until` waits for it."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
         self.values: dict[str, bytes | None] = {}
-        self.entries: list[Entry] = []
+        self.told: list[Entry] = []
         self.expected: int | None = None
         self.facts: list[StreamFacts] = []
         self.on_entry: Callable[[Entry], None] = lambda _: None
@@ -34,10 +39,11 @@ class Sink:
     def expecting(self, count: int) -> None:
         self.expected = count
 
-    def entry(self, entry: Entry) -> None:
-        self.on_entry(entry)
-        self.entries.append(entry)
-        self.values[entry.key] = entry.value
+    def entries(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.on_entry(entry)
+            self.told.append(entry)
+            self.values[entry.key] = entry.value
         self._news.set()
 
     def replayed(self) -> None:

@@ -130,7 +130,7 @@ async def test_a_recheck_revokes_and_proves(following: KvReplica, sink: Sink) ->
     assert sink.log == ["replay_started", "replayed", "lost: the process stood still for 3 s"]
     await sink.until(lambda: sink.replays == 2)
     assert sink.log[-2:] == ["lost: the process stood still for 3 s", "replayed"]
-    assert len(sink.entries) == 2
+    assert len(sink.told) == 2
 
 
 async def test_a_recheck_takes_what_came_meanwhile_first(following: KvReplica, sink: Sink, server: Server) -> None:

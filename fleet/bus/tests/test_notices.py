@@ -19,7 +19,7 @@ from fleet.bus.replica import Entry, KvReplica, StreamFacts
 from fleet.bus.session import Session
 from fleet.bus.tests.conftest import Life, Server
 from fleet.bus.tests.following import fill, hurry, running
-from fleet.bus.tests.sink import BUCKET, STREAM, Sink
+from fleet.bus.tests.sink import BUCKET, STREAM, Sink, brief
 from fleet.wire import kv_subject
 
 OURS = Identity("11111111-aaaa", "fleet")
@@ -59,7 +59,7 @@ async def test_a_deleted_bucket_is_made_again(following: KvReplica, sink: Sink, 
     await js.delete_stream(STREAM)
     await sink.until(lambda: sink.replays == 2)
     assert sink.losses == ["lost: bucket device-state: its stream was deleted"]
-    assert sorted(sink.entries[2:]) == [Entry("a", 0, None, 0.0), Entry("b", 0, None, 0.0)]
+    assert sorted(sink.told[2:], key=brief) == [Entry("a", 0, None, 0.0), Entry("b", 0, None, 0.0)]
     assert kinds(sink.facts) == [(False, False), (True, True)]
     assert (await js.stream_info(STREAM)).config.max_msgs_per_subject == 1
 
@@ -75,7 +75,7 @@ async def test_deleted_and_made_again_between_two_heartbeats(
     await fill(js, ["b"])
     await sink.until(lambda: sink.replays == 2)
     assert sink.losses == ["lost: bucket device-state: its stream was deleted and made again"]
-    assert [entry[:3] for entry in sink.entries[2:]] == [("b", sink.entries[2].revision, b"x"), ("a", 0, None)]
+    assert [brief(entry) for entry in sink.told[2:]] == [("b", sink.told[2].revision, b"x"), ("a", 0, None)]
     assert kinds(sink.facts) == [(False, False), (False, True)]
     assert sink.facts[1].created_s > sink.facts[0].created_s
 
@@ -137,7 +137,7 @@ async def test_one_purged_key_is_noticed(following: KvReplica, sink: Sink, js: J
     await js.purge_stream(STREAM, subject=kv_subject(BUCKET, key))
     await sink.until(lambda: sink.replays == 2)
     assert sink.losses == ["lost: bucket device-state: 1 of its keys vanished without a delete marker"]
-    assert sink.entries[-1] == Entry(key, 0, None)
+    assert sink.told[-1] == Entry(key, 0, None)
 
 
 async def test_a_purged_key_is_noticed_under_constant_writes(
@@ -223,7 +223,7 @@ async def test_large_revisions(
         assert sink.values == dict.fromkeys("abcd", b"x")
         await fill(js, ["e"])
         await followed.caught_up(5)
-    assert max(entry.revision for entry in sink.entries) == first_seq + 4
+    assert max(entry.revision for entry in sink.told) == first_seq + 4
     assert sink.losses == []
 
 
@@ -373,7 +373,7 @@ async def test_heartbeats_that_wait_behind_other_messages_are_no_silence(
         if session.heard > heard:
             pinged.set()
         last = b"Nats-Last-Consumer: %d" % session.delivered
-        session.take(b"inbox", b"", b"", b"NATS/1.0 100 Idle Heartbeat\r\n" + last + b"\r\n\r\n")
+        session.take([(b"inbox", b"", b"", b"NATS/1.0 100 Idle Heartbeat\r\n" + last + b"\r\n\r\n")])
         return timeout
 
     monkeypatch.setattr(client, "rtt", answer_late)

@@ -14,7 +14,7 @@ from fleet.bus.replica import Entry, KvReplica
 from fleet.bus.tap import TappedClient
 from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
 from fleet.bus.tests.following import consumers, fill, hurry, running
-from fleet.bus.tests.sink import BUCKET, STREAM, Sink
+from fleet.bus.tests.sink import BUCKET, STREAM, Sink, brief
 from fleet.wire import kv_subject
 
 
@@ -50,7 +50,7 @@ async def test_an_empty_bucket_is_current_at_once(following: KvReplica, sink: Si
     assert following is not None
     assert sink.log == ["replay_started", "replayed"]
     assert sink.expected == 0
-    assert sink.entries == []
+    assert sink.told == []
 
 
 async def test_a_replay_brings_the_latest_of_every_key(
@@ -66,7 +66,7 @@ async def test_a_replay_brings_the_latest_of_every_key(
     note = sink.replayed
 
     def replayed() -> None:
-        at_replayed.append(len(sink.entries))
+        at_replayed.append(len(sink.told))
         note()
 
     sink.replayed = replayed  # type: ignore[method-assign] # looks at the moment itself
@@ -75,7 +75,7 @@ async def test_a_replay_brings_the_latest_of_every_key(
     assert at_replayed == [200]
     assert sink.expected == 200
     assert sink.values == dict.fromkeys(keys, b"x") | {"k0": b"newer", "k1": None, "k2": None}
-    assert ("k0", ack.seq, b"newer") in [entry[:3] for entry in sink.entries]
+    assert ("k0", ack.seq, b"newer") in [brief(entry) for entry in sink.told]
 
 
 async def test_changes_arrive_while_it_is_current(following: KvReplica, sink: Sink, js: JetStreamContext) -> None:
@@ -83,8 +83,8 @@ async def test_changes_arrive_while_it_is_current(following: KvReplica, sink: Si
     assert following is not None
     put = await js.publish(kv_subject(BUCKET, "k"), b"1")
     marker = await js.publish(kv_subject(BUCKET, "k"), b"", headers={"KV-Operation": "DEL"})
-    await sink.until(lambda: len(sink.entries) == 2)
-    assert [entry[:3] for entry in sink.entries] == [("k", put.seq, b"1"), ("k", marker.seq, None)]
+    await sink.until(lambda: len(sink.told) == 2)
+    assert [brief(entry) for entry in sink.told] == [("k", put.seq, b"1"), ("k", marker.seq, None)]
     assert sink.log == ["replay_started", "replayed"]
 
 
@@ -121,7 +121,7 @@ async def test_a_server_that_restarts_is_replayed_in_full(
     await sink.until(lambda: sink.replays == 2)
     assert sink.log.index(sink.losses[0]) < len(sink.log) - 1
     assert sink.log[-1] == "replayed"
-    assert [entry.key for entry in sink.entries] == ["a", "b"] * 2
+    assert [entry.key for entry in sink.told] == ["a", "b"] * 2
 
 
 async def test_a_server_that_dies_in_the_middle_of_a_replay(
@@ -133,7 +133,7 @@ async def test_a_server_that_dies_in_the_middle_of_a_replay(
     reached = asyncio.Event()
 
     def at_ten(_: Entry) -> None:
-        if len(sink.entries) == 10:
+        if len(sink.told) == 10:
             assert server._process is not None
             server._process.kill()
             reached.set()
@@ -146,7 +146,7 @@ async def test_a_server_that_dies_in_the_middle_of_a_replay(
         await server.restart()
         await sink.until(lambda: sink.log[-1] == "replayed")
     assert set(sink.values) == set(keys)
-    assert len(sink.entries) >= len(keys) + 10
+    assert len(sink.told) >= len(keys) + 10
 
 
 async def test_a_crash_in_the_sink_ends_the_run(client: Client, js: JetStreamContext, sink: Sink) -> None:

@@ -41,7 +41,7 @@ def deliver(
     revision: int | None = None,
 ) -> None:
     reply = b"%s.%d.%d.%d.%d" % (ACK, revision or 100 + sequence, sequence, AT_NS, pending)
-    session.take(kv_subject(BUCKET, "").encode() + key, reply, value, headers)
+    session.take([(kv_subject(BUCKET, "").encode() + key, reply, value, headers)])
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def test_a_delivery_is_an_entry(session: Session, sink: Sink) -> None:
     deliver(session, 1, pending=1)
     deliver(session, 2, key=b"a.b", value=b"")
     await pump(session)
-    assert sink.entries == [Entry("k", 101, b"x", 1_700_000_000.5), Entry("a.b", 102, b"", 1_700_000_000.5)]
+    assert sink.told == [Entry("k", 101, b"x", 1_700_000_000.5), Entry("a.b", 102, b"", 1_700_000_000.5)]
     assert sink.expected == 2
     assert (session.delivered, session.position, session.candidate) == (2, 102, True)
 
@@ -93,7 +93,7 @@ async def test_what_a_delete_marker_is(session: Session, sink: Sink, headers: by
     """A header says so, by its name and not by its text; a device cannot pass a delivery off as a status."""
     deliver(session, 1, headers=headers)
     await pump(session)
-    assert [entry.value for entry in sink.entries] == [None if deleted else b"x"]
+    assert [entry.value for entry in sink.told] == [None if deleted else b"x"]
     assert not session.over
 
 
@@ -102,7 +102,7 @@ async def test_a_subject_that_is_no_text_is_a_key_of_its_own(session: Session, s
     deliver(session, 1, key=b"\xff")
     deliver(session, 2, key=b"\xfe")
     await pump(session)
-    assert [entry.key for entry in sink.entries] == ["\udcff", "\udcfe"]
+    assert [entry.key for entry in sink.told] == ["\udcff", "\udcfe"]
     assert len(session.keys) == 2
 
 
@@ -120,7 +120,7 @@ async def test_a_gap_is_noticed(session: Session, sink: Sink, sequence: int, rev
     deliver(session, sequence + 1, revision=300)
     await pump(session)
     assert sink.losses == [f"lost: bucket device-state: {reason}"]
-    assert len(sink.entries) == 1
+    assert len(sink.told) == 1
 
 
 async def test_a_key_that_came_back_is_not_forgotten(session: Session, sink: Sink) -> None:
@@ -129,7 +129,7 @@ async def test_a_key_that_came_back_is_not_forgotten(session: Session, sink: Sin
     await pump(session)
     session.forget("back")
     session.forget("gone")
-    assert [(entry.key, entry.value) for entry in sink.entries] == [("back", b"x"), ("gone", None)]
+    assert [(entry.key, entry.value) for entry in sink.told] == [("back", b"x"), ("gone", None)]
 
 
 async def test_a_delivery_after_the_end_is_nobodys(session: Session, sink: Sink) -> None:
@@ -142,13 +142,13 @@ async def test_a_delivery_after_the_end_is_nobodys(session: Session, sink: Sink)
     session.doubt("late")
     session.forget("k")
     await pump(session)
-    assert sink.entries == []
+    assert sink.told == []
     assert sink.log == ["lost: left"]
 
 
 async def test_a_status_of_the_server_is_trouble(session: Session) -> None:
     """A status that is no heartbeat, such as "consumer deleted", ends the session with the server's words."""
-    session.take(b"inbox", b"", b"", b"NATS/1.0 409 Consumer Deleted\r\n\r\n")
+    session.take([(b"inbox", b"", b"", b"NATS/1.0 409 Consumer Deleted\r\n\r\n")])
     await pump(session)
     assert failure(session) == "bucket device-state: the server says 409 Consumer Deleted"
 
@@ -156,7 +156,7 @@ async def test_a_status_of_the_server_is_trouble(session: Session) -> None:
 async def test_a_heartbeat_that_counts_more_than_we_saw_is_a_gap(session: Session) -> None:
     """The last message may be the one that was lost: the heartbeat after it tells."""
     deliver(session, 1)
-    session.take(b"inbox", b"", b"", HEARTBEAT % 2)
+    session.take([(b"inbox", b"", b"", HEARTBEAT % 2)])
     await pump(session)
     assert failure(session) == "bucket device-state: the server delivered 2, we saw 1"
 
@@ -166,7 +166,7 @@ async def test_a_heartbeat_may_end_a_replay(session: Session) -> None:
     deliver(session, 1, pending=2)
     await pump(session)
     seen = [session.candidate]
-    session.take(b"inbox", b"", b"", HEARTBEAT % 1)
+    session.take([(b"inbox", b"", b"", HEARTBEAT % 1)])
     await pump(session)
     assert [*seen, session.candidate, session.over] == [False, True, False]
 
@@ -174,8 +174,8 @@ async def test_a_heartbeat_may_end_a_replay(session: Session) -> None:
 async def test_flow_control_is_answered(client: Client, session: Session) -> None:
     """A server that waits for us to catch up gets its answer, whichever way it asks."""
     asked = await client.subscribe("fc.*")
-    session.take(b"inbox", b"fc.request", b"", b"NATS/1.0 100 FlowControl Request\r\n\r\n")
-    session.take(b"inbox", b"", b"", b"NATS/1.0 100 Idle Heartbeat\r\nNats-Consumer-Stalled: fc.stalled\r\n\r\n")
+    session.take([(b"inbox", b"fc.request", b"", b"NATS/1.0 100 FlowControl Request\r\n\r\n")])
+    session.take([(b"inbox", b"", b"", b"NATS/1.0 100 Idle Heartbeat\r\nNats-Consumer-Stalled: fc.stalled\r\n\r\n")])
     await pump(session)
     assert [(await asked.next_msg(timeout=5)).subject for _ in range(2)] == ["fc.request", "fc.stalled"]
     assert not session.over
@@ -187,9 +187,9 @@ async def test_the_long_form_of_a_delivery_is_read(session: Session, sink: Sink,
     """With a JetStream domain the reply also names domain and account, perhaps with a random token at its end."""
     for sequence in (1, 2):
         reply = f"$JS.ACK.hub.ACCOUNT.{STREAM}.c.1.{2**64 - 5 + sequence}.{sequence}.{AT_NS}.{2 - sequence}{random}"
-        session.take(kv_subject(BUCKET, "k").encode(), reply.encode(), b"x", None)
+        session.take([(kv_subject(BUCKET, "k").encode(), reply.encode(), b"x", None)])
     await pump(session)
-    assert [entry.revision for entry in sink.entries] == [2**64 - 4, 2**64 - 3]
+    assert [entry.revision for entry in sink.told] == [2**64 - 4, 2**64 - 3]
     assert session.candidate
 
 
@@ -206,10 +206,10 @@ async def test_the_long_form_of_a_delivery_is_read(session: Session, sink: Sink,
 )
 async def test_another_reply_is_no_delivery(session: Session, sink: Sink, reply: bytes) -> None:
     """Whatever else somebody sends to our inbox is named, and a reason to replay."""
-    session.take(b"inbox", reply, b"x", None)
+    session.take([(b"inbox", reply, b"x", None)])
     await pump(session)
     assert f"a message that no consumer sent: reply {reply.decode()!a}" in failure(session)
-    assert sink.entries == []
+    assert sink.told == []
 
 
 async def test_a_message_that_came_the_ordinary_way_is_the_same(client: Client, session: Session, sink: Sink) -> None:
@@ -221,7 +221,7 @@ async def test_a_message_that_came_the_ordinary_way_is_the_same(client: Client, 
     await session.received(Msg(client, "inbox", "", b"", beat))
     await session.received(Msg(client, "inbox", "", b"", {"Status": "409", "Description": "Consumer Deleted"}))
     await pump(session)
-    assert sink.entries == [Entry("k", 7, None, AT_NS / 1e9)]
+    assert sink.told == [Entry("k", 7, None, AT_NS / 1e9)]
     assert failure(session) == "bucket device-state: the server says 409 Consumer Deleted"
 
 
@@ -254,10 +254,10 @@ async def test_a_slow_sink_does_not_hold_up_the_loop(
         deliver(session, sequence, key=b"%d" % sequence)
     turns: list[int] = []
     async with asyncio.timeout(DEADLINE_S), pumping(session):
-        while len(sink.entries) < 1000:
-            turns.append(len(sink.entries))
+        while len(sink.told) < 1000:
+            turns.append(len(sink.told))
             await asyncio.sleep(0)
-    assert max(after - before for before, after in pairwise(turns)) <= 32
+    assert max(after - before for before, after in pairwise(turns)) <= 64
 
 
 async def test_what_the_sink_raises_ends_the_pump(session: Session, sink: Sink) -> None:

@@ -1,6 +1,7 @@
 """Chosen subscriptions come raw, all others as ever; without the library's private method all come as ever."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from nats.aio.client import Client
@@ -8,9 +9,8 @@ from nats.aio.msg import Msg
 
 from fleet.bus import tap as tap_module
 from fleet.bus.tap import TappedClient, new_client, raw_headers, tap, untap
+from fleet.bus.tap_parser import Raw
 from fleet.bus.tests.conftest import DEADLINE_S
-
-Raw = tuple[bytes, bytes, bytes, bytes | None]
 
 
 async def test_a_tapped_subscription_comes_raw(client: Client) -> None:
@@ -19,8 +19,8 @@ async def test_a_tapped_subscription_comes_raw(client: Client) -> None:
     called: list[Msg] = []
     both = asyncio.Event()
 
-    def take(*raw: *Raw) -> None:
-        taken.append(raw)
+    def take(messages: Sequence[Raw]) -> None:
+        taken.extend(messages)
         if len(taken) == 2:
             both.set()
 
@@ -44,7 +44,7 @@ async def test_others_come_as_ever(client: Client) -> None:
     taken: list[Raw] = []
     tapped = await client.subscribe("a")
     other = await client.subscribe("a")
-    assert tap(client, tapped, lambda *raw: taken.append(raw))
+    assert tap(client, tapped, taken.extend)
     await client.publish("a", b"1")
     assert (await other.next_msg(timeout=5)).data == b"1"
     untap(client, tapped)
@@ -63,7 +63,7 @@ async def test_another_version_of_the_library_is_not_touched(
     plain = new_client()
     assert type(plain) is Client
     subscription = await client.subscribe("a")
-    assert not tap(plain, subscription, lambda *_: None)
+    assert not tap(plain, subscription, lambda _: None)
     untap(plain, subscription)
 
 
@@ -77,7 +77,7 @@ async def test_headers_are_put_together_again(client: Client) -> None:
     subscription = await client.subscribe("a")
     taken: list[Raw] = []
     twin = await client.subscribe("a")
-    tap(client, twin, lambda *raw: taken.append(raw))
+    tap(client, twin, taken.extend)
     await client.publish("a", b"", headers={"K": "v", "L": "w"})
     await client.publish("a", b"")
     async with asyncio.timeout(DEADLINE_S):

@@ -256,7 +256,7 @@ class Twin:
         state, model = self.state, self.model
         wanted = {p for p in PAIRS if model.wanted(p)}
         assert {Pair(d, n) for n, devices in state.matched.items() for d in devices} == wanted
-        assert {Pair(d, n) for d, ns in state._selecting.items() for n in ns} == wanted
+        assert {Pair(d, n) for d in DEVICES for n in state._matcher.deployments_of(d)} == wanted
         assert state._standings == {p: model.standing(p) for p in wanted}
         assert {p for p in PAIRS if state.is_settled(p)} == {p for p in PAIRS if model.settled(p)}
         assert state.tallies.keys() <= state.deployments.keys() == model.deployments.keys()

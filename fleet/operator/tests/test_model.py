@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,41 @@ def test_the_fold_agrees_with_a_recount(before: list[Event], steps: list[Event])
     for event in [*before, *steps]:
         twin.fold(*event)
         twin.agree()
+
+
+@pytest.mark.rule("R2")
+@settings(max_examples=300, deadline=None)
+@given(starts, st.lists(st.tuples(events, st.booleans()), max_size=40), st.lists(events, max_size=10))
+def test_judging_after_a_replay_comes_to_the_same(
+    before: list[Event], replayed: list[tuple[Event, bool]], news: list[Event]
+) -> None:
+    """Judged once at its end or at each event: no mark is missing on the way, and then the state is the same."""
+    later, at_once = Twin(), Twin()
+    later.state.judge_later()
+
+    def fold(event: Event) -> None:
+        for twin in (later, at_once):
+            twin.fold(*event)
+        assert at_once.state.dirty_pairs <= later.state.dirty_pairs
+        assert at_once.state.dirty_status <= later.state.dirty_status
+        for known, ours, theirs in (
+            (later.state.deployments, later.state.dirty_deployments, at_once.state.dirty_deployments),
+            (later.state.devices, later.state.dirty_devices, at_once.state.dirty_devices),
+        ):
+            assert known.keys() & theirs <= ours
+
+    for event, drain in [*((event, False) for event in before), *replayed]:
+        fold(event)
+        assert (later.state.unwanted, later.state.unwanted_of_deployment.total()) == (set(), 0)
+        if drain:
+            for state in (later.state, at_once.state):
+                state.dirty_pairs.clear()
+                state.dirty_status.clear()
+    later.state.judge_now()
+    later.agree()
+    for event in news:
+        fold(event)
+        later.agree()
 
 
 def summary(state: FleetState, name: DeploymentName) -> object:

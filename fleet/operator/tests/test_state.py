@@ -106,7 +106,17 @@ def test_a_removed_device_leaves_its_keys_to_nobody(state: FleetState) -> None:
     assert counts(state) == {}
     assert state.unwanted == {pair()}
     assert state.dirty_devices == {D1}
-    assert D1 not in state._selecting
+    state.upsert_deployment(deployment("db"))
+    assert state.matched[WEB] == state.matched[DB] == set()
+
+
+def test_an_unreadable_device_that_goes_may_have_to_be_registered(state: FleetState) -> None:
+    """It was there and nobody could read it; now it is not there, and it has introduced itself."""
+    state.introduce(D2, {})
+    state.unreadable_devices.add(D2)
+    clean(state)
+    state.remove_device(D2)
+    assert state.dirty_devices == {D2}
 
 
 def test_removing_what_was_never_seen_changes_nothing(state: FleetState) -> None:
@@ -173,6 +183,29 @@ def test_unwanted_is_what_a_device_may_still_run(stored: Cell | None, *, reporte
     state.upsert_deployment(deployment())
     assert state.unwanted == set()
     assert state.unwanted_of_deployment[WEB] == state.unwanted_of_device[D1] == 0
+
+
+@pytest.mark.rule("K5", "R2")
+def test_what_is_unwanted_is_judged_after_a_replay() -> None:
+    """Until then nothing is, whatever comes in; then live keys and traceless reports of no Deployment are, and stay."""
+    state = fleet_state()
+    state.judge_later()
+    state.desire(pair(), cell())
+    state.desire(pair("d2"), cell())
+    state.report(pair(deployment="db"), report())
+    state.desire(pair("d2", "db"), marker())
+    state.upsert_device(device())
+    state.upsert_deployment(deployment())
+    state.upsert_device(device("gone"))
+    state.desire(pair("gone"), cell())
+    state.remove_device(device_id("gone"))
+    assert (state.unwanted, +state.unwanted_of_deployment, +state.unwanted_of_device) == (set(), {}, {})
+    state.judge_now()
+    assert state.unwanted == {pair("d2"), pair("gone"), pair(deployment="db")}
+    assert (state.unwanted_of_deployment[WEB], state.unwanted_of_deployment[DB]) == (2, 1)
+    assert (state.unwanted_of_device[D1], state.unwanted_of_device[D2]) == (1, 1)
+    state.desire(pair("d2"), None)
+    assert state.unwanted == {pair("gone"), pair(deployment="db")}
 
 
 def test_a_key_that_goes_lets_its_objects_be_looked_at(state: FleetState) -> None:

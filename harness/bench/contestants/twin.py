@@ -49,12 +49,19 @@ async def recover(given: Assignment) -> None:
 async def read_bucket(js: JetStreamContext, bucket: str) -> Entries:
     """Follow the bucket until its initial state is complete."""
     found: Entries = {}
-    watcher = await (await js.key_value(bucket)).watchall()
+    store = await js.key_value(bucket)
+    stored = (await store.status()).values
+    watcher = await store.watchall()
     async for entry in watcher:
         if entry is None:
-            break
+            if found or not stored:
+                break
+            # nats-py 2.16 says so before the first entry if the server had sent all of them by its first question.
+            continue
         if entry.value:
             found[entry.key] = (json.loads(entry.value), entry.created.timestamp())
+        if entry.delta == 0:
+            break
     await watcher.stop()  # type: ignore[no-untyped-call] # untyped library
     return found
 

@@ -1,0 +1,355 @@
+"""The Deployments of the first replay are folded after all else, and `unwanted` is judged then; later ones at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fleet.bus.replica import Entry
+from fleet.kube.objects import Deployment
+from fleet.operator.deployments_last import DeploymentsLast
+from fleet.operator.sources import DEPLOYMENTS
+from fleet.operator.tally import Standing
+from fleet.operator.tests.feeding import Fed
+from fleet.operator.tests.samples import D1, DB, WEB, deployment, device, pair
+from fleet.operator.tests.turns import running, turn
+from fleet.wire import DeploymentName, deployment_name, desired_key
+
+pytestmark = pytest.mark.rule("R2")
+
+
+class Held(Fed):
+    """The sources of one operator; its first Deployments go through `last`, whose loop is run by the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = DeploymentsLast(self.deployments, self.books, self.state)
+        self.others = [source for source in self.gating if source is not self.deployments]
+
+    @property
+    def source(self) -> tuple[int, int | None, bool, str | None]:
+        """What /recovery says of the Deployments."""
+        known = self.recovery.sources[DEPLOYMENTS]
+        return known.seen, known.expected, known.current, known.trouble
+
+    def list(self, *names: str) -> None:
+        """A list in full, up to its end."""
+        self.last.replay_started()
+        self.last.expecting(len(names))
+        for name in names:
+            self.last.upsert(deployment(name))
+        self.last.replayed()
+
+    def replay_others(self) -> None:
+        for source in self.others:
+            source.replayed()
+
+
+@pytest.fixture
+def held() -> Held:
+    return Held()
+
+
+@pytest.fixture
+async def ran(held: Held) -> AsyncIterator[Held]:
+    async with running(held.last.run()):
+        yield held
+
+
+@pytest.mark.parametrize("listed_at", range(5))
+async def test_held_until_all_else_is_there(ran: Held, listed_at: int) -> None:
+    """Wherever in the order of the five the list ends; then folded, judged, and current, in this order."""
+    ran.devices.upsert(device())
+    ran.desired.entries([Entry(desired_key(pair(deployment="db")), 5, deployment().wanted)])
+    steps = [source.replayed for source in ran.others]
+    for step in [*steps[:listed_at], lambda: ran.list("web"), *steps[listed_at:]]:
+        await turn()
+        assert (ran.state.deployments, ran.state.unwanted) == ({}, set())
+        step()
+        assert not ran.recovery.converged
+    await turn()
+    assert ran.state.deployments == {WEB: deployment()}
+    assert ran.state.unwanted == {pair(deployment="db")}
+    assert ran.source == (1, 1, True, None)
+    assert ran.recovery.converged
+
+
+@pytest.mark.rule("R3")
+@pytest.mark.parametrize("number", range(4))
+async def test_one_that_is_lost_again_is_waited_for(ran: Held, number: int) -> None:
+    """Each of the others: that it was current before does not do."""
+    ran.list("web")
+    lost, *rest = [*ran.others[number:], *ran.others[:number]]
+    lost.replayed()
+    lost.lost("reset")
+    for source in rest:
+        source.replayed()
+    await turn()
+    assert ran.state.deployments == {}
+    lost.replayed()
+    await turn()
+    assert ran.recovery.converged
+
+
+async def test_nothing_to_hold(ran: Held) -> None:
+    """An empty list ends like any other."""
+    ran.list()
+    ran.replay_others()
+    await turn()
+    assert ran.recovery.converged
+
+
+async def test_judged_before_it_is_current(ran: Held) -> None:
+    """The writers that hear of the convergence find all of it: the counts, what is unwanted, and nobody woke before."""
+    seen: list[tuple[object, ...]] = []
+    ran.books._wake = lambda: seen.append((set(ran.state.deployments), set(ran.state.unwanted)))
+    ran.desired.entries([Entry(desired_key(pair(deployment="old")), 5, deployment().wanted)])
+    ran.replay_others()
+    ran.list("web", "db")
+    await turn()
+    assert seen == [({WEB, DB}, {pair(deployment="old")})]
+
+
+async def test_others_get_their_turn_between_two(held: Held) -> None:
+    """A large Deployment takes a while to fold: not all of them are folded at once."""
+    names = [f"n{number}" for number in range(9)]
+    held.list(*names)
+    held.replay_others()
+    async with running(held.last.run()):
+        for folded in range(9):
+            assert len(held.state.deployments) == folded
+            await asyncio.sleep(0)
+        await turn()
+        assert held.recovery.converged
+
+
+@pytest.mark.rule("R3")
+async def test_what_happens_to_it_while_it_is_held(ran: Held) -> None:
+    """Changed, it is folded as it is last; removed, not at all. The list counts what it brought, once."""
+    ran.list("web", "db", "gone")
+    ran.last.upsert(deployment(generation=2))
+    ran.last.removed("gone")
+    ran.last.removed("never-seen")
+    ran.replay_others()
+    await turn()
+    assert ran.state.deployments == {WEB: deployment(generation=2), DB: deployment("db")}
+    assert [name for name, _ in ran.ticker.names if name not in ran.state.deployments] == ["gone", "never-seen"]
+    assert ran.source == (4, 3, True, None)
+
+
+@pytest.mark.rule("R10")
+@pytest.mark.parametrize("known", [False, True])
+async def test_malformed_while_it_is_held(ran: Held, *, known: bool) -> None:
+    """What was known of it stays, and it is unreadable; whether it was readable once or never."""
+    ran.list(*["web"] * known)
+    ran.last.malformed("web", "no score")
+    assert ran.malformed(DEPLOYMENTS) == 1
+    ran.replay_others()
+    await turn()
+    assert ran.state.deployments == ({WEB: deployment()} if known else {})
+    assert ran.state.unreadable_deployments == {"web"}
+    assert ran.recovery.converged
+    ran.last.upsert(deployment(generation=2))
+    assert ran.state.unreadable_deployments == set()
+
+
+@pytest.mark.rule("R10")
+async def test_readable_again_while_it_is_held(ran: Held) -> None:
+    """The newest that can be read is folded, and nothing is unreadable."""
+    ran.list("web")
+    ran.last.malformed("web", "no score")
+    ran.last.upsert(deployment(generation=3))
+    ran.replay_others()
+    await turn()
+    assert ran.state.deployments == {WEB: deployment(generation=3)}
+    assert ran.state.unreadable_deployments == set()
+
+
+@pytest.mark.rule("R3")
+async def test_a_list_that_is_lost_while_it_is_held(ran: Held) -> None:
+    """Nothing is folded by its end any more; the next list, in which one is missing, is."""
+    ran.list("web", "gone")
+    ran.last.lost("connection refused")
+    ran.replay_others()
+    await turn()
+    assert ran.state.deployments == {}
+    assert ran.source == (2, 2, False, "connection refused")
+    ran.last.replay_started()
+    ran.last.upsert(deployment(generation=2))
+    ran.last.removed("gone")
+    await turn()
+    assert ran.state.deployments == {}
+    ran.last.replayed()
+    await turn()
+    assert ran.state.deployments == {WEB: deployment(generation=2)}
+    assert ran.recovery.converged
+
+
+@pytest.mark.rule("R3")
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_list_that_begins_anew_is_not_the_one_that_ended(ran: Held, *, again: bool) -> None:
+    """Between the start of a list and its end nothing is complete, whatever an earlier one was."""
+    ran.list("web")
+    ran.last.replay_started()
+    assert (ran.source, ran.ticker.restarts) == ((0, None, False, None), 2)
+    ran.replay_others()
+    await turn()
+    assert ran.state.deployments == {}
+    if again:
+        ran.last.replayed()
+    await turn()
+    assert ran.recovery.converged is again
+
+
+@pytest.mark.rule("R3")
+@pytest.mark.parametrize("listed_again", [False, True])
+async def test_a_list_that_is_lost_while_it_is_folded(held: Held, *, listed_again: bool) -> None:
+    """What is held is folded, as it is known; it is current after the next list only, during the fold or later."""
+    held.list("web", "db", "gone")
+    held.replay_others()
+    async with running(held.last.run()):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert 0 < len(held.state.deployments) < 3
+        held.last.lost("reset")
+        if listed_again:
+            held.list("web", "db")
+            held.last.removed("gone")
+        await turn()
+        assert held.state.deployments.keys() == ({WEB, DB} if listed_again else {WEB, DB, "gone"})
+        assert held.recovery.converged is listed_again
+        if not listed_again:
+            held.last.replay_started()
+            held.last.upsert(deployment(generation=2))
+            assert held.state.deployments[WEB].generation == 2
+            assert not held.recovery.converged
+            held.last.replayed()
+        assert held.recovery.converged
+
+
+async def test_news_while_it_is_folded(held: Held) -> None:
+    """Each is in the end what was last said of it: folded already or not, changed, unreadable or removed."""
+    held.list("changed", "removed", "malformed")
+    held.replay_others()
+    async with running(held.last.run()):
+        for _ in range(5):
+            held.last.upsert(deployment("changed", generation=2))
+            held.last.malformed("malformed", "no score")
+            held.last.removed("removed")
+            await asyncio.sleep(0)
+        await turn()
+    assert held.state.deployments == {
+        deployment_name("changed"): deployment("changed", generation=2),
+        deployment_name("malformed"): deployment("malformed"),
+    }
+    assert held.state.unreadable_deployments == {"malformed"}
+    assert held.recovery.converged
+
+
+async def test_after_the_first_replay_news_are_folded_at_once(ran: Held) -> None:
+    """As they come, without a turn of the loop; and the writers are woken."""
+    ran.list("web")
+    ran.replay_others()
+    await turn()
+    ran.wakes = 0
+    ran.devices.upsert(device())
+    ran.last.upsert(deployment("db"))
+    assert ran.state.matched == {WEB: {D1}, DB: {D1}}
+    assert ran.state.tallies[DB].counts[Standing.PENDING] == 1
+    ran.last.removed("web")
+    assert WEB not in ran.state.deployments
+    ran.last.malformed("db", "no score")
+    assert ran.state.deployments == {DB: deployment("db")}
+    assert ran.state.unreadable_deployments == {DB}
+    assert ran.wakes == 3
+
+
+@pytest.mark.rule("R3")
+async def test_a_second_convergence_does_not_hold(ran: Held) -> None:
+    """After a loss of everything, the list is folded as it comes and current at its end, and nothing is judged late."""
+    ran.list("web")
+    ran.replay_others()
+    await turn()
+    for source in ran.others:
+        source.lost("reset")
+    ran.last.lost("reset")
+    ran.desired.entries([Entry(desired_key(pair(deployment="db")), 5, deployment("db").wanted)])
+    assert ran.state.unwanted == {pair(deployment="db")}
+    ran.devices.upsert(device())
+    ran.last.replay_started()
+    ran.last.upsert(deployment("db"))
+    assert ran.state.unwanted == set()
+    assert ran.state.is_settled(pair(deployment="db"))
+    ran.last.replayed()
+    assert ran.source[2]
+    ran.replay_others()
+    assert ran.recovery.converged
+    assert ran.recovery.converged_count == 2
+
+
+NAMES = [deployment_name(name) for name in ("web", "db", "third")]
+names = st.sampled_from(NAMES)
+steps_of_all = st.one_of(
+    st.tuples(st.just("upsert"), names, st.integers(1, 3)),
+    st.tuples(st.sampled_from(["removed", "malformed"]), names),
+    st.tuples(st.sampled_from(["listed", "lost", "others", "others lost", "turn", "turn"])),
+)
+
+
+@pytest.mark.rule("R3", "R10")
+@given(st.lists(steps_of_all, max_size=25))
+@example([("upsert", "web", 1), ("listed",), ("others",), ("lost",), *[("turn",)] * 5])
+async def test_whenever_it_has_converged_everything_is_known(steps: list[tuple[str, *tuple[object, ...]]]) -> None:
+    """Whatever happens between the turns of the loop: what is current holds all news, each as it was last told."""
+    held = Held()
+    last = held.last
+    facts: dict[DeploymentName, Deployment] = {}
+    unreadable: set[str] = set()
+    is_listed = False
+    held.devices.upsert(device())
+    held.desired.entries([Entry(desired_key(pair(deployment=name)), 5, deployment().wanted) for name in NAMES])
+    async with running(last.run()):
+        for step in [*steps, ("others",), ("listed",), *[("turn",)] * (len(NAMES) + 2)]:
+            match step:
+                case ("upsert", str(name), int(generation)):
+                    facts[deployment_name(name)] = told = deployment(name, generation=generation)
+                    unreadable.discard(name)
+                    last.upsert(told)
+                case ("removed", str(name)):
+                    facts.pop(deployment_name(name), None)
+                    unreadable.discard(name)
+                    last.removed(name)
+                case ("malformed", str(name)):
+                    unreadable.add(name)
+                    last.malformed(name, "no score")
+                case ("listed",):
+                    is_listed = True
+                    last.replayed()
+                case ("lost",):
+                    is_listed = False
+                    last.lost("reset")
+                    last.replay_started()
+                case ("others",):
+                    held.replay_others()
+                case ("others lost",):
+                    held.others[0].lost("reset")
+                case _:
+                    await asyncio.sleep(0)
+            if held.recovery.converged:
+                assert is_listed
+                assert held.state.deployments == facts
+                assert held.state.unreadable_deployments == unreadable
+                assert held.state.unwanted == {pair(deployment=name) for name in NAMES if name not in facts}
+        assert held.recovery.converged
+
+
+async def test_its_loop_never_ends(held: Held) -> None:
+    """One that does would end the operator."""
+    held.list("web")
+    held.replay_others()
+    async with running(held.last.run()) as loop:
+        await turn()
+        assert held.recovery.converged
+        assert not loop.done()
