@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TypeVar
 
 from nats.aio.client import Client
@@ -18,7 +19,7 @@ from nats.js.client import JetStreamContext
 from fleet.bus import buckets, connection, republish
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.replica import KvReplica
-from fleet.errors import FleetError, PeerAway, PeerError
+from fleet.errors import FleetError, PeerError
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
@@ -29,6 +30,7 @@ from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.http import Health, HttpFace
 from fleet.operator.keys import PairKeys
+from fleet.operator.links import NatsLinks
 from fleet.operator.metrics import Metrics
 from fleet.operator.object_writer import ObjectWriter
 from fleet.operator.parts import Parts
@@ -68,11 +70,10 @@ class Operator:
         self.standstill = Standstill(self._stood_still)
         self._log = get_logger("operator")
         self._stop = asyncio.Event()
-        self._nats_closed = asyncio.Event()
-        self._nats_trouble: str | None = None
+        self._links = NatsLinks(settings.nats_url, deadline_s=settings.start_timeout_s)
         # Buckets that were missing when we started: what they held must be asked for.
         self._made: set[Bucket] = set()
-        self._replicas: list[KvReplica] = []
+        self._replicas: Mapping[Bucket, KvReplica] = {}
         self._informers: list[Informer[Deployment] | Informer[Device]] = []
         self._asking: set[asyncio.Task[None]] = set()
         self._finish: Callable[[], Awaitable[None]] = _nothing
@@ -107,31 +108,36 @@ class Operator:
         deadline = asyncio.get_running_loop().time() + settings.start_timeout_s
         kube = await KubeClient.open(settings.kubeconfig, settings.namespace, user_agent="fleet-operator")
         stack.push_async_callback(kube.close)
-        listener = connection.Listener(
-            lost=self._nats_lost, back=self._nats_back, closed=self._nats_closed.set, error=self._nats_error
-        )
-        client = await connection.connect(
-            settings.nats_url, name="fleet-operator", deadline_s=settings.start_timeout_s, listener=listener
-        )
-        stack.push_async_callback(connection.close, client)
-        self._nats_trouble = None
+        client = await self._links.open(stack, "fleet-operator")
         js = client.jetstream(timeout=connection.REQUEST_TIMEOUT_S)
 
         async def once(peer: str, attempt: Callable[[], Awaitable[S]]) -> S:
             # A right that is missing in NATS shows as silence here and as an error of the connection there.
-            return await until(deadline, settings.start_timeout_s, peer, attempt, lambda: self._nats_trouble)
+            return await until(deadline, settings.start_timeout_s, peer, attempt, lambda: self._links.trouble)
 
         cluster = await once(f"Kubernetes API at {kube.server}", lambda: check_access(kube))
         identity = Identity(cluster, settings.namespace)
         jetstream = f"JetStream at {connection.public_url(settings.nats_url)}"
         await once(jetstream, lambda: self._ensure_buckets(js, identity))
-        ticker, loops = self._wire(kube, client, js, identity)
+        followers = {
+            bucket: await self._links.open(stack, f"fleet-operator-{bucket}", partial(self._bucket_lost, bucket))
+            for bucket in Bucket
+        }
+        ticker, loops = self._wire(kube, client, js, followers, identity)
         return loops
 
     def _wire(
-        self, kube: KubeClient, client: Client, js: JetStreamContext, identity: Identity
+        self,
+        kube: KubeClient,
+        client: Client,
+        js: JetStreamContext,
+        followers: Mapping[Bucket, Client],
+        identity: Identity,
     ) -> tuple[StatusTicker, Mapping[str, Loop]]:
-        """Make the parts and say who hears of what. What runs from then on, by name."""
+        """Make the parts and say who hears of what. What runs from then on, by name.
+
+        `followers` are the connections of the replicas.
+        """
         state, recovery, metrics = self.state, self.recovery, self.metrics
         announcer = Announcer(state, kube, metrics)
         parts = Parts(state, recovery, self.standstill, js, kube, metrics, self.health, announcer)
@@ -169,11 +175,15 @@ class Operator:
         }
         for bucket in self._made:
             sinks[bucket].made()
-        replicas = {bucket: KvReplica(client, js, bucket, sink, identity) for bucket, sink in sinks.items()}
+        timeout_s = connection.REQUEST_TIMEOUT_S
+        replicas = {
+            bucket: KvReplica(follower, follower.jetstream(timeout=timeout_s), bucket, sinks[bucket], identity)
+            for bucket, follower in followers.items()
+        }
         last = DeploymentsLast(sources.deployments_source(state, books, ticker), books, state)
         deployments = Informer(kube, "deployments", decode_deployment, last)
         devices = Informer(kube, "devices", decode_device, sources.devices_source(state, books))
-        self._replicas = list(replicas.values())
+        self._replicas = replicas
         self._informers = [deployments, devices]
         return ticker, {
             "deployments": deployments.run,
@@ -186,13 +196,13 @@ class Operator:
             "status-ticker": ticker.run,
             "announcer": announcer.run,
             "standstill": self.standstill.run,
-            "nats": self._closed_for_good,
+            "nats": self._links.closed_for_good,
             "stop": self._stopped,
         }
 
     async def _caught_up(self) -> None:
         """On return, everything that was stored before the call is in the state. Raises PeerError."""
-        for replica in self._replicas:
+        for replica in self._replicas.values():
             await replica.caught_up(_CAUGHT_UP_S_MAX)
 
     async def _ask_again(self, client: Client, window_s: int) -> None:
@@ -211,7 +221,7 @@ class Operator:
         self._log.warning("stood_still", seconds=round(still_s, 1))
         for informer in self._informers:
             informer.refresh(reason)
-        for replica in self._replicas:
+        for replica in self._replicas.values():
             replica.recheck(reason)
 
     async def _unless_stopped(self, start: Coroutine[None, None, S]) -> S | None:
@@ -258,10 +268,6 @@ class Operator:
             self._log.warning("stopped_in_the_middle", waited_s=_FINISH_S_MAX)
         raise Stopped
 
-    async def _closed_for_good(self) -> None:
-        await self._nats_closed.wait()
-        raise PeerAway(f"NATS closed the connection for good: {self._nats_trouble or 'no reason given'}")
-
     def _take_over(self, stack: AsyncExitStack) -> None:
         """Signals ask for an orderly end; what a callback or a forgotten task raises is logged like all else."""
         loop = asyncio.get_running_loop()
@@ -276,20 +282,10 @@ class Operator:
         known = error if isinstance(error, BaseException) else None
         self._log.error("unhandled", reason=str(context.get("message")), exc_info=known)
 
-    def _nats_lost(self) -> None:
-        self._log.warning("nats_lost")
-        for replica in self._replicas:
+    def _bucket_lost(self, bucket: Bucket) -> None:
+        replica = self._replicas.get(bucket)
+        if replica is not None:
             replica.disconnected()
-
-    def _nats_back(self) -> None:
-        self._nats_trouble = None
-        self._log.info("nats_back")
-
-    def _nats_error(self, reason: str) -> None:
-        """Every attempt to reconnect says the same, four times a second: it is logged when it changes."""
-        if reason != self._nats_trouble:
-            self._nats_trouble = reason
-            self._log.warning("nats_error", reason=reason)
 
     async def _ensure_buckets(self, js: JetStreamContext, identity: Identity) -> None:
         for bucket in Bucket:

@@ -4,9 +4,11 @@ import asyncio
 
 from fleet.bus import reads, writes
 from fleet.crds import API_VERSION, DEVICE
-from fleet.errors import Conflict, NotFound, PeerError
+from fleet.errors import Conflict, NotFound, PeerError, WireError
+from fleet.kube.objects import decode_device
 from fleet.logs import get_logger
 from fleet.operator.bounded import bounded
+from fleet.operator.decoding import decode_info
 from fleet.operator.lifecycle import (
     FINALIZER,
     Forget,
@@ -118,26 +120,50 @@ class ObjectWriter:
             return True
         if not self._may_write(epoch):
             return False
+        try:
+            labels = decode_info(info.value).labels
+        except WireError:
+            # What cannot be understood changes nothing: the labels that were known stay.
+            labels = step.labels
         body = {
             "apiVersion": API_VERSION,
             "kind": DEVICE.kind,
             "metadata": {"name": step.device, "finalizers": [FINALIZER]},
-            "spec": {"labels": dict(step.labels)},
+            "spec": {"labels": dict(labels)},
         }
         if await self._kube.create("devices", body):
             self._log.info("device_registered", device=step.device)
             self._announcer.device_registered(step.device)
+        if step.device not in self._state.devices:
+            # Should it go again before the informer has seen it, nobody would tell us that it is gone.
+            self._later(step)
         return True
 
     async def _forget(self, step: Forget, epoch: int) -> bool:
+        found: list[tuple[Bucket, str, int]] = []
         for bucket, key in step.entries:
             entry = await reads.get(self._js, bucket, key)
             if entry is not None and entry.value is not None:
-                if not self._may_write(epoch):
-                    return False
-                await writes.delete(self._js, bucket, key, expected=entry.revision)
-        self._log.info("device_forgotten", device=step.device, entries=len(step.entries))
+                found.append((bucket, key, entry.revision))
+        if not await self._is_going(step.device):
+            # The informer is about to say so.
+            return True
+        for bucket, key, revision in found:
+            if not self._may_write(epoch):
+                return False
+            await writes.delete(self._js, bucket, key, expected=revision)
+        self._log.info("device_forgotten", device=step.device, entries=len(found))
         return True
+
+    async def _is_going(self, name: DeviceId) -> bool:
+        """Whether the Device, read afresh, is still being deleted and waits for us: another may be in its place."""
+        raw = await self._kube.get("devices", name)
+        try:
+            device = None if raw is None else decode_device(raw)
+        except WireError:
+            # It is there, and nobody knows what it says.
+            return False
+        return device is not None and device.deleting and FINALIZER in device.finalizers
 
     def _later(self, step: Step) -> None:
         asyncio.get_running_loop().call_later(_RETRY_S, self._again, step)

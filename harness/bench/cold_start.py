@@ -25,6 +25,7 @@ from harness.services.kube_answers import mapping
 
 OURS, TWIN = "ours", "twin"
 BARE = ("nats-drain", "list-drain")
+BOTH = "both-drains"
 # For how long an operator that has converged is watched for writes: its first status tick and the next.
 _WATCHED_S = 1.5
 _BASE_S, _S_PER_DEVICE = 60.0, 0.005
@@ -62,6 +63,7 @@ class ColdStart:
             "writes": self.writes,
             "ratio_to_bare": round(middle[OURS] / middle[self.slowest_bare], 3),
             "slowest_bare": self.slowest_bare,
+            "ratio_to_both": round(middle[OURS] / middle[BOTH], 3),
             "twin_over_ours": round(middle[TWIN] / middle[OURS], 3),
             "seconds_per_device": round(middle[OURS] / self.plan.devices, 9),
             "contestants": {name: contestant_json(samples) for name, samples in self.rounds.items()},
@@ -107,7 +109,8 @@ class _Race:
         keys = {bucket.value: stored[bucket] for bucket in settled.buckets}
         objects = {DEPLOYMENT.plural: here.plan.deployments, DEVICE.plural: here.plan.devices}
         pages = {f"{name} pages": math.ceil(count / settled.page_limit) for name, count in objects.items()}
-        self._expected = {OURS: keys | objects, "nats-drain": keys, "list-drain": pages, TWIN: keys | objects}
+        known = keys | objects
+        self._expected = {OURS: known, "nats-drain": keys, "list-drain": pages, BOTH: keys | pages, TWIN: known}
 
     async def run(self, name: str) -> Sample:
         sample = await (self._operator() if name == OURS else self._program(name))

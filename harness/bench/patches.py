@@ -18,7 +18,7 @@ from harness.bench.flips import Stored
 
 # A pause of this ends a tick. On a busy machine there may be none: then a Deployment's next patch begins the next tick.
 TICK_GAP_S = 0.3
-# Ticks are a second apart, and each patches its Deployments in the same order.
+# Ticks begin a second apart, however long each takes; the first patch of one may come late.
 _APART_S_MIN = 0.5
 
 
@@ -54,15 +54,15 @@ def count_patches(
     changed = undecided = 0
     problems: list[str] = []
     ticks = _ticks(ordered)
-    patched_at_s: dict[DeploymentName, float] = {}
+    patched_since_s: dict[DeploymentName, float] = {}
     for number, tick in enumerate(ticks, 1):
         begin_s, end_s = min(p.at_s for p in tick.values()), max(p.at_s for p in tick.values())
         for name, timeline in timelines.items():
             if patch := tick.get(name):
-                since_s = patch.at_s - patched_at_s.get(name, -math.inf)
+                since_s = patch.at_s - patched_since_s.get(name, -math.inf)
                 problem = _unjustified(patch, since_s, shown[name], timeline.between(patch.at_s - lag_s, patch.at_s))
                 changed += not problem
-                shown[name], patched_at_s[name] = patch.succeeded, patch.at_s
+                shown[name], patched_since_s[name] = patch.succeeded, begin_s
             else:
                 possible = timeline.between(begin_s - lag_s, end_s)
                 problem = (
@@ -93,9 +93,9 @@ def _ticks(ordered: Sequence[Patch]) -> list[dict[DeploymentName, Patch]]:
 
 
 def _unjustified(patch: Patch, since_s: float, shown: int, possible: set[int]) -> str:
-    """What is wrong with a patch, `since_s` after the one before; "" if nothing is."""
+    """What is wrong with a patch, `since_s` after the begin of the tick with the one before; "" if nothing is."""
     if since_s < _APART_S_MIN:
-        return f"patched twice within {since_s:.2f} s"
+        return f"patched again {since_s:.2f} s after the begin of a tick that had patched it"
     if patch.succeeded == shown:
         return f"patched to {shown}, which it said already"
     return "" if patch.succeeded in possible else f"patched to {patch.succeeded}, expected one of {sorted(possible)}"

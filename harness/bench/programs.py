@@ -20,6 +20,7 @@ from harness.services.process import ManagedProcess
 PROGRAMS = {
     "nats-drain": "harness.bench.contestants.nats_drain",
     "list-drain": "harness.bench.contestants.list_drain",
+    "both-drains": "harness.bench.contestants.both_drains",
     "twin": "harness.bench.contestants.twin",
 }
 _numbers = count(1)

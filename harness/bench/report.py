@@ -26,7 +26,8 @@ def cold_start_rows(answer: Json) -> tuple[Rows, list[str]]:
     what = f"{answer['devices']} devices, {answer['deployments']} deployments, {answer['pairs']} pairs"
     seen = f"{answer['rounds']} rounds; all saw the same state ({answer['digest']})"
     bare = f"{answer['ratio_to_bare']} x the slowest bare drain ({answer['slowest_bare']})"
-    return rows, [f"{what}; {seen}", f"{bare}; the twin takes {answer['twin_over_ours']} x as long"]
+    both = f"{answer['ratio_to_both']} x both at once"
+    return rows, [f"{what}; {seen}", f"{bare}, {both}; the twin takes {answer['twin_over_ours']} x as long"]
 
 
 def state_change_rows(answer: Json) -> tuple[Rows, list[str]]:

@@ -182,29 +182,13 @@ async def test_an_orderly_end_takes_three_seconds_at_most(operator: Rigged, cloc
 
 async def test_a_connection_closed_for_good_ends_the_process(operator: Rigged) -> None:
     """The client library gave up: nobody would ever come back, so the process does not stay."""
-    operator._nats_error("'Unknown Protocol Operation'")
-    operator._nats_closed.set()
-    operator.loops = {"nats": operator._closed_for_good, "b": forever}
+    operator._links._error("'Unknown Protocol Operation'")
+    operator._links._closed.set()
+    operator.loops = {"nats": operator._links.closed_for_good, "b": forever}
     with pytest.raises(ExceptionGroup) as end_of_life:
         async with asyncio.timeout(DEADLINE_S):
             await operator.run()
     assert end_of_life.group_contains(PeerAway, match="NATS closed the connection for good: 'Unknown Protocol Oper")
-
-
-def test_the_same_trouble_is_logged_once(operator: Rigged) -> None:
-    """Four attempts a second that all say the same are one line, until it is back or says something else."""
-    with capture_logs() as logs:
-        for reason in ("refused", "refused", "reset", "refused"):
-            operator._nats_error(reason)
-        operator._nats_back()
-        operator._nats_error("refused")
-    assert [line.get("reason", line["event"]) for line in logs] == [
-        "refused",
-        "reset",
-        "refused",
-        "nats_back",
-        "refused",
-    ]
 
 
 async def test_what_a_callback_raises_is_logged(operator: Rigged) -> None:

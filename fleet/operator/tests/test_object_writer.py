@@ -11,7 +11,7 @@ from fleet.operator.tests.peers import Write
 from fleet.operator.tests.samples import D1, WEB, cell, deployment, device, marker, pair, report
 from fleet.operator.tests.turns import converged, running
 from fleet.operator.tests.world import World
-from fleet.wire import info_key
+from fleet.wire import DeviceInfo, info_key
 
 
 @pytest.fixture
@@ -85,6 +85,27 @@ async def test_a_device_is_registered(world: World, writer: ObjectWriter) -> Non
     assert (event["reason"], event["type"]) == ("Registered", "Normal")
 
 
+@pytest.mark.rule("O4")
+async def test_the_labels_are_those_of_the_info_as_read_afresh(world: World, writer: ObjectWriter) -> None:
+    """Not those that were known when it was decided to register the device."""
+    introduced(world)
+    info = DeviceInfo(arch="x86_64", os="Linux", agent_version="1", labels={"group": "new"}, boot_id="b")
+    world.broker.store(*INFO, info.encode())
+    async with running(writer.run()):
+        await settle(writer)
+    assert world.kube.objects["devices"]["d1"]["spec"] == {"labels": {"group": "new"}}
+
+
+@pytest.mark.rule("R9")
+async def test_an_info_that_is_garbage_by_now_changes_nothing(world: World, writer: ObjectWriter) -> None:
+    """The labels that were known stay."""
+    introduced(world)
+    world.broker.store(*INFO, b"garbage")
+    async with running(writer.run()):
+        await settle(writer)
+    assert world.kube.objects["devices"]["d1"]["spec"] == {"labels": LABELS}
+
+
 @pytest.mark.rule("O5")
 async def test_a_device_that_vanished_is_made_again(world: World, writer: ObjectWriter) -> None:
     """Somebody took its finalizer and deleted it; its device-info is still there, and so is soon its Device."""
@@ -132,7 +153,7 @@ async def test_a_device_is_forgotten(world: World, writer: ObjectWriter) -> None
     async with running(writer.run()):
         await settle(writer)
         assert sorted(world.broker.writes) == [Write("delete", BEAT[1], 3), Write("delete", INFO[1], 2)]
-        assert world.kube.calls == []
+        assert world.kube.verbs("patch") == []
         world.state.introduce(D1, None)
         await settle(writer)
     assert decoded(world).finalizers == ()
@@ -151,7 +172,7 @@ async def test_a_report_is_forgotten_too(world: World, writer: ObjectWriter) -> 
         assert len(world.broker.writes) == 3
         world.state.introduce(D1, None)
         await settle(writer)
-        assert world.kube.calls == []
+        assert world.kube.verbs("patch") == []
         world.state.report(pair(), None)
         await settle(writer)
     assert decoded(world).finalizers == ()
@@ -168,6 +189,26 @@ async def test_keys_that_are_left_hold_the_finalizer(world: World, writer: Objec
         world.state.desire(pair(), marker(21))
         await settle(writer)
     assert {call.what for call in world.kube.verbs("patch")} == {"deployments/web", "devices/d1"}
+
+
+@pytest.mark.rule("O3")
+@pytest.mark.parametrize("place", ["empty", "taken", "unreadable", "let-go"])
+async def test_the_one_that_took_its_place_is_not_forgotten(world: World, writer: ObjectWriter, place: str) -> None:
+    """What is published belongs to the Device that is there now, which the informer is about to say."""
+    departing(world)
+    del world.kube.objects["devices"]["d1"]
+    match place:
+        case "taken":
+            world.kube.put(device())
+        case "unreadable":
+            world.kube.put({"kind": "Device", "metadata": {"name": "d1"}, "spec": 1})
+        case "let-go":
+            world.kube.put(device(deleting=True, finalizers=("other/one",)))
+        case _:
+            pass
+    async with running(writer.run()):
+        await settle(writer)
+    assert ([call.verb for call in world.kube.calls], world.broker.writes) == (["get"], [])
 
 
 async def test_what_is_gone_already_is_not_deleted_again(world: World, writer: ObjectWriter) -> None:

@@ -83,12 +83,13 @@ class Wired:
         self.created: set[Bucket] = set()
         self.ensured: list[tuple[Bucket, Identity | None]] = []
         self.closed: list[str] = []
-        self.listener: Listener | None = None
+        # By the connection's name.
+        self.listeners: dict[str, Listener] = {}
         self.loops: Mapping[str, Loop] = {}
 
     def sink(self, name: str) -> Sink:
         follower: KvReplica | Informer[object]
-        for follower in (*self.operator._replicas, *self.operator._informers):  # type: ignore[assignment] # as above
+        for follower in (*self.operator._replicas.values(), *self.operator._informers):  # type: ignore[assignment] # as above
             sink = follower._sink
             assert isinstance(sink, BucketSource | ResourceSource | DeploymentsLast)
             source = sink._source if isinstance(sink, DeploymentsLast) else sink
@@ -97,8 +98,8 @@ class Wired:
         raise LookupError(name)
 
     async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener) -> Nats:
-        assert (url, name, deadline_s) == ("nats://u:p@h:1", "fleet-operator", 5.0)
-        self.listener = listener
+        assert (url, deadline_s) == ("nats://u:p@h:1", 5.0)
+        self.listeners[name] = listener
         return self.nats
 
     async def open(self, kubeconfig: Path | None, namespace: str, *, user_agent: str) -> Kube:
@@ -147,7 +148,7 @@ async def test_a_start_checks_and_then_wires(started: Wired) -> None:
     identity = Identity("cluster-uid", "ns")
     assert started.ensured == [(bucket, identity) for bucket in Bucket]
     assert started.operator.health.notes["device-info"] == ("it is stored in memory",)
-    assert all(replica._identity == identity for replica in started.operator._replicas)
+    assert all(replica._identity == identity for replica in started.operator._replicas.values())
 
 
 async def test_what_was_opened_is_closed(wired: Wired) -> None:
@@ -155,7 +156,7 @@ async def test_what_was_opened_is_closed(wired: Wired) -> None:
     async with AsyncExitStack() as stack:
         await wired.operator._start(stack)
         assert wired.closed == []
-    assert wired.closed == ["nats"]
+    assert wired.closed == ["nats"] * 5
     assert wired.kube.calls[-1].verb == "close"
 
 
@@ -178,7 +179,7 @@ async def test_news_wake_every_writer(wired: Wired) -> None:
     kube.put(deployment(finalizers=()), device(finalizers=()))
     async with AsyncExitStack() as stack:
         loops = await operator._start(stack)
-        for replica in operator._replicas:
+        for replica in operator._replicas.values():
             replica.caught_up = at_once  # type: ignore[method-assign] # it does not run
         for name in ("deployments-last", "desired-writer", "object-writer", "status-ticker"):
             await stack.enter_async_context(running(loops[name]()))
@@ -214,7 +215,7 @@ async def test_caught_up_asks_every_bucket(started: Wired) -> None:
     async def note(deadline_s: float) -> None:
         asked.append(deadline_s)
 
-    for replica in started.operator._replicas:
+    for replica in started.operator._replicas.values():
         replica.caught_up = note  # type: ignore[method-assign] # it does not run
     await started.operator._caught_up()
     assert len(asked) == len(Bucket)
@@ -222,7 +223,7 @@ async def test_caught_up_asks_every_bucket(started: Wired) -> None:
     async def late(deadline_s: float) -> None:
         raise PeerAway(f"not within {deadline_s:g} s")
 
-    started.operator._replicas[-1].caught_up = late  # type: ignore[method-assign] # as above
+    started.operator._replicas[Bucket.DEVICE_INFO].caught_up = late  # type: ignore[method-assign] # as above
     with pytest.raises(PeerAway, match="not within"):
         await started.operator._caught_up()
 
@@ -264,7 +265,7 @@ async def test_a_question_that_could_not_be_sent_is_logged(started: Wired) -> No
 
 
 @pytest.mark.rule("R1")
-async def test_a_lost_connection_reaches_every_replica(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_connection_reaches_its_replica(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and not at the next silence."""
     told: list[KvReplica] = []
 
@@ -272,9 +273,11 @@ async def test_a_lost_connection_reaches_every_replica(started: Wired, monkeypat
         told.append(replica)
 
     monkeypatch.setattr(KvReplica, "disconnected", disconnected)
-    assert started.listener is not None
-    started.listener.lost()
-    assert told == started.operator._replicas
+    started.listeners["fleet-operator"].lost()
+    assert told == []
+    for bucket in Bucket:
+        started.listeners[f"fleet-operator-{bucket}"].lost()
+    assert told == [started.operator._replicas[bucket] for bucket in Bucket]
 
 
 @pytest.mark.rule("R8")

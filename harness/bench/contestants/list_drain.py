@@ -15,7 +15,8 @@ _TAIL_BYTES = 4096
 _CONTINUE = b'"continue":"'
 
 
-async def drain(given: Assignment) -> None:
+async def drain(given: Assignment) -> dict[str, int]:
+    """Pages per resource."""
     async with aiohttp.ClientSession(
         headers={"Authorization": f"Bearer {given.token}", "Accept": "application/json"},
         connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=given.ca_pem)),
@@ -23,7 +24,7 @@ async def drain(given: Assignment) -> None:
     ) as session:
         names = (DEPLOYMENT.plural, DEVICE.plural)
         pages = await asyncio.gather(*(_drain_one(session, given, name) for name in names))
-        LAP.finish({f"{name} pages": count for name, count in zip(names, pages, strict=True)})
+    return {f"{name} pages": count for name, count in zip(names, pages, strict=True)}
 
 
 async def _drain_one(session: aiohttp.ClientSession, given: Assignment, resource: str) -> int:
@@ -50,4 +51,4 @@ def continue_token(body: bytes) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(drain(assignment()))
+    LAP.finish(asyncio.run(drain(assignment())))

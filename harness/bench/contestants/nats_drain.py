@@ -12,12 +12,13 @@ from harness.bench.contestants.assignment import Assignment, Lap, assignment
 LAP = Lap()
 
 
-async def drain(given: Assignment) -> None:
+async def drain(given: Assignment) -> dict[str, int]:
+    """Messages per bucket."""
     client = await nats.connect(given.nats_url)
     js = client.jetstream()
     counts = await asyncio.gather(*(_drain_one(js, bucket) for bucket in given.buckets))
-    LAP.finish(dict(zip(given.buckets, counts, strict=True)))
     await client.close()
+    return dict(zip(given.buckets, counts, strict=True))
 
 
 async def _drain_one(js: JetStreamContext, bucket: str) -> int:
@@ -43,4 +44,4 @@ async def _drain_one(js: JetStreamContext, bucket: str) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(drain(assignment()))
+    LAP.finish(asyncio.run(drain(assignment())))

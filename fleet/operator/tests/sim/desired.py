@@ -75,7 +75,7 @@ class DesiredWriter:
                 checked.append(decision)
         checked += [d for pair in swept if (d := decide_swept(state, pair)) is not None]
         # For the judge: why we decided so may have changed before it is written.
-        self._told = {decision.pair for decision in checked if self._is_told(decision.pair)}
+        self._told = {decision.pair for decision in checked if self.is_told(decision.pair)}
         failed: list[Pair] = []
         epoch = self._process.epoch
         yield from together(self._process.chance, [self._bring(decision, epoch, failed) for decision in plain])
@@ -188,7 +188,8 @@ class DesiredWriter:
 
         return act
 
-    def _is_told(self, pair: Pair) -> bool:
+    def is_told(self, pair: Pair) -> bool:
+        """Whether an object says that the pair is to go, as we know it; written down once more on purpose."""
         deployment, device = self._state.deployments.get(pair.deployment), self._state.devices.get(pair.device)
         if device is not None and (device.blocked or device.deleting):
             return True

@@ -124,9 +124,14 @@ class Judge:
     def approved(self, id_: str) -> None:
         self._approved |= self._asked[id_]
 
-    def told(self, who: str, pairs: Iterable[Pair]) -> None:
-        """Pairs that an object says are to go, as a process sees it."""
-        self._released[who] |= set(pairs)
+    def told(self, who: str, pairs: Iterable[Pair], said: Iterable[Pair]) -> None:
+        """A process deletes `pairs` past its brake; `said` are those that an object says are to go, as it sees that."""
+        pairs = set(pairs)
+        for pair in sorted(pairs ^ set(said)):
+            if pair in pairs:
+                raise RuleError(f"K4: {who} deletes {desired_key(pair)} at once, and no object says so")
+            raise RuleError(f"K4: {who} lets {desired_key(pair)} wait for the brake, though an object says so")
+        self._released[who] |= pairs
 
     def released(
         self, who: str, orphans: Iterable[Pair], *, nothing_listed: bool, unregistered: AbstractSet[DeviceId]

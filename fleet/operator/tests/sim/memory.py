@@ -15,11 +15,22 @@ class Memory:
     def __init__(self, stale_after_s: float) -> None:
         self.reports: dict[Pair, tuple[datetime, Report]] = {}
         self.connected_at_s: float | None = None
-        self.created_s = 0.0
         self._stale_after_s = stale_after_s
         self._beats: dict[DeviceId, float] = {}
         self._newest_s = 0.0
         self._silent: set[DeviceId] = set()
+        # Devices that the core took for silent and that have not beaten since.
+        self._taken: set[DeviceId] = set()
+        self._created_s = 0.0
+        # Whoever has never beaten can be known to be silent, for as long as the bucket is the same.
+        self._unheard_silent = False
+
+    def opened(self, created_s: float) -> None:
+        """The bucket of heartbeats is about to be replayed; another one was created at another time."""
+        if created_s != self._created_s:
+            self._unheard_silent = False
+            self._taken &= self._beats.keys()
+        self._created_s = created_s
 
     def told(self, pair: Pair, report: Report, stored_at: datetime) -> None:
         at = min(report.last_event_at, stored_at)
@@ -42,17 +53,26 @@ class Memory:
         if self._beats.get(device) != at_s:
             self._beats[device] = at_s
             self._silent.discard(device)
+            self._taken.discard(device)
 
     def forget_beat(self, device: DeviceId) -> None:
         self._beats.pop(device, None)
+        self._silent.discard(device)
+        self._taken.discard(device)
 
     def judge_silence(self, state: FleetState, now_s: float) -> None:
-        """A device may be taken for silent only once somebody could know; and then it must be."""
+        """A device may be taken for silent only once somebody could know; and then it is until it beats again."""
         limit_s = self._stale_after_s
         unbroken = self.connected_at_s is not None and now_s - self.connected_at_s > limit_s
-        for device in state.devices:
-            beat_s = self._beats.get(device, self.created_s)
-            if self._newest_s - beat_s > limit_s or (unbroken and now_s - beat_s > limit_s):
-                self._silent.add(device)
-            if state.liveness.verdict(device) is Verdict.SILENT and device not in self._silent:
+        known_s = max(self._newest_s, now_s) if unbroken else self._newest_s
+        self._unheard_silent |= known_s - self._created_s > limit_s
+        self._silent.update(device for device, beat_s in self._beats.items() if known_s - beat_s > limit_s)
+        for device in sorted(state.devices.keys() | self._beats.keys()):
+            can_know = device in self._silent if device in self._beats else self._unheard_silent
+            silent = state.liveness.verdict(device) is Verdict.SILENT
+            if silent and not can_know:
                 raise RuleError(f"L2: {device} is taken for silent, and nobody can know")
+            if device in self._taken and not silent:
+                raise RuleError(f"L4: {device} was taken for silent, has not beaten since, and no longer is")
+            if silent:
+                self._taken.add(device)

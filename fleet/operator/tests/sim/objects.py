@@ -121,6 +121,12 @@ class ObjectWriter:
 
         self._process.sends(epoch)
         yield from self._process.ask_kube(act)
+        if not self.was_seen(step.device):
+            self._process.later(_RETRY_S, lambda: self._again(step))
+
+    def was_seen(self, name: DeviceId) -> bool:
+        """Whether the informer will tell us that the Device is gone."""
+        return name in self._state.devices
 
     def labels(self, step: Register, read: dict[str, str]) -> dict[str, str]:  # noqa: ARG002 - a mutant's choice
         return read

@@ -326,7 +326,7 @@ class _ReplicaBooks:
     def opened(self, facts: Facts) -> None:
         self._new = facts.made or facts.replaced
         if self._bucket is Bucket.DEVICE_HEARTBEAT:
-            self._process.memory.created_s = facts.created_s
+            self._process.memory.opened(facts.created_s)
             self._process.state.liveness.opened(facts.created_s, facts.broker_now_s, self._process.now_s())
 
     def entry(self, key: str, message: Message | None) -> None:

@@ -43,8 +43,9 @@ class Sweeper:
         process, state = self._process, self._state
         pairs = sorted(state.unwanted)
         told = [pair for pair in pairs if is_told(state, pair)]
+        said = [pair for pair in pairs if process.desired.is_told(pair)]
+        process.around.judge.told(process.name, told, said)
         if told:
-            process.around.judge.told(process.name, told)
             process.desired.sweep(told)
         if not process.recovery.sources[Bucket.DEVICE_INFO.value].current:
             return

@@ -1,0 +1,1 @@
+"""Broken products, each made from outside by one small patch."""
