@@ -215,6 +215,7 @@ class FleetState:
     def judge_now(self) -> None:
         """Everything was replayed: make `unwanted`, and keep it."""
         self._judging = True
+        self.dirty_status.update(self.deployments)
         for pairs in (self.desired, self.reports):
             for pair in [pair for pair in pairs if pair not in self._standings]:
                 self._judge(pair)
@@ -280,9 +281,10 @@ class FleetState:
                 self.unwanted.add(pair)
             else:
                 self.unwanted.remove(pair)
-                # The last key of an object that is being deleted lets it go.
+                # The last key of an object that is being deleted lets it go; nor is there anything left to complain of.
                 self.dirty_deployments.add(pair.deployment)
                 self.dirty_devices.add(pair.device)
+                self.dirty_status.add(pair.deployment)
 
     def _resettle(self, pair: Pair) -> None:
         """The key or its Deployment changed: compare them once, here, and not at every report."""

@@ -78,7 +78,7 @@ def over_a_marker(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_put", put)
 
 
-@found_by("K3", 464)
+@found_by("K3", 71)
 def over_a_higher_generation(patch: pytest.MonkeyPatch) -> None:
     """A put over a value of the same owner is as good as any, whatever generation that has."""
     sound = decide._put

@@ -24,7 +24,7 @@ def no_finalizers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(objects, "decide_deployment", decide_deployment)
 
 
-@found_by("O1", 22)
+@found_by("O1", 42)
 def holds_for_ever(patch: pytest.MonkeyPatch) -> None:
     """O2: the last key of a Deployment that is being deleted is gone, and nobody looks."""
     sound = FleetState._judge
