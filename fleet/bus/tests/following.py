@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from nats.aio.client import Client
+from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
+from nats.js.errors import ServerError
 
 from fleet import backoff
 from fleet.bus import replica
 from fleet.bus.buckets import Identity
 from fleet.bus.replica import KvReplica
-from fleet.bus.tests.conftest import Life
+from fleet.bus.tests.servers import DEADLINE_S, Life
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink
 from fleet.wire import Bucket, kv_subject
 
@@ -53,3 +55,13 @@ async def fill(js: JetStreamContext, keys: Iterable[str], size_bytes: int = 1) -
 
 async def consumers(js: JetStreamContext) -> int:
     return len(await js.consumers_info(STREAM))
+
+
+async def replace_stream(js: JetStreamContext, config: StreamConfig) -> None:
+    """Put another stream in the place of the bucket's: with "error creating store" the server still clears the old."""
+    await js.delete_stream(STREAM)
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            with suppress(ServerError):
+                await js.add_stream(config)
+                return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from fleet.bus.replica import Entry, StreamFacts
-from fleet.bus.tests.conftest import DEADLINE_S
+from fleet.bus.tests.servers import DEADLINE_S
 from fleet.wire import Bucket, stream_name
 
 BUCKET = Bucket.DEVICE_STATE

@@ -1,7 +1,6 @@
 """A proof on demand: `caught_up` for whoever needs to know, `recheck` for a process that stood still."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
@@ -9,20 +8,17 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, ConsumerInfo
 from nats.js.client import JetStreamContext
 
-from fleet.bus import buckets, replica
+from fleet.bus import replica
 from fleet.bus.api import Stream
 from fleet.bus.replica import KvReplica
 from fleet.bus.session import Session
-from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
 from fleet.bus.tests.following import fill, hurry, running
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink
 from fleet.errors import PeerAway
 from fleet.wire import kv_subject
 
-
-@pytest.fixture(autouse=True)
-async def bucket(js: JetStreamContext) -> None:
-    await buckets.ensure(js, BUCKET)
+pytestmark = pytest.mark.usefixtures("bucket")
 
 
 @pytest.fixture(autouse=True)
@@ -30,19 +26,6 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     hurry(monkeypatch)
     # Only what a test asks for is proved.
     monkeypatch.setattr(replica, "_CHECK_S", 60)
-
-
-@pytest.fixture
-def sink() -> Sink:
-    return Sink()
-
-
-@pytest.fixture
-async def following(client: Client, js: JetStreamContext, life: Life, sink: Sink) -> AsyncIterator[KvReplica]:
-    await fill(js, ["a", "b"])
-    async with running(client, js, life, sink) as followed:
-        await sink.until(lambda: sink.replays == 1)
-        yield followed
 
 
 async def test_what_was_stored_before_the_call_was_handed_over(

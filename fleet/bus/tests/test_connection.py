@@ -9,7 +9,7 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fleet.bus import connection
-from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.errors import Conflict, FleetError, PeerAway, PeerRefused, SettingsError
 
 SECRET = "s3cret"  # noqa: S105 - a test's own

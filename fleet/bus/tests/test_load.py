@@ -13,28 +13,20 @@ from nats.js.client import JetStreamContext
 
 from fleet.bus import buckets
 from fleet.bus.replica import Entry, KvReplica
-from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
-from fleet.bus.tests.following import consumers, fill, hurry, running
+from fleet.bus.tests.following import consumers, fill, running
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.bus.tests.sink import BUCKET, Sink
 from fleet.wire import Bucket, kv_subject, stream_name
+
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 RECONNECTS = 50
 MESSAGES = 100_000
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
 async def bucket(js: JetStreamContext) -> None:
     await buckets.ensure_all(js)
-
-
-@pytest.fixture
-def sink() -> Sink:
-    return Sink()
 
 
 @pytest.fixture

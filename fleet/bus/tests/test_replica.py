@@ -9,28 +9,15 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, ConsumerInfo
 from nats.js.client import JetStreamContext
 
-from fleet.bus import buckets, replica
+from fleet.bus import replica
 from fleet.bus.replica import Entry, KvReplica
 from fleet.bus.tap import TappedClient
-from fleet.bus.tests.conftest import DEADLINE_S, Life, Server
-from fleet.bus.tests.following import consumers, fill, hurry, running
+from fleet.bus.tests.following import consumers, fill, running
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink, brief
 from fleet.wire import kv_subject
 
-
-@pytest.fixture(autouse=True)
-async def bucket(js: JetStreamContext) -> None:
-    await buckets.ensure(js, BUCKET)
-
-
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
-
-@pytest.fixture
-def sink() -> Sink:
-    return Sink()
+pytestmark = pytest.mark.usefixtures("bucket", "in_a_hurry")
 
 
 @pytest.fixture

@@ -11,18 +11,13 @@ from nats.aio.msg import Msg
 
 from fleet.bus import session as session_module
 from fleet.bus.session import Entry, Session
-from fleet.bus.tests.conftest import DEADLINE_S
+from fleet.bus.tests.servers import DEADLINE_S
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink
 from fleet.wire import kv_subject
 
 ACK = f"$JS.ACK.{STREAM}.c.1".encode()
 AT_NS = 1_700_000_000_500_000_000
 HEARTBEAT = b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: %d\r\nNats-Last-Stream: 9\r\n\r\n"
-
-
-@pytest.fixture
-def sink() -> Sink:
-    return Sink()
 
 
 @pytest.fixture

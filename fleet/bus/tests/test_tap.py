@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from fleet.bus import tap as tap_module
 from fleet.bus.tap import TappedClient, new_client, raw_headers, tap, untap
 from fleet.bus.tap_parser import Raw
-from fleet.bus.tests.conftest import DEADLINE_S
+from fleet.bus.tests.servers import DEADLINE_S
 
 
 async def test_a_tapped_subscription_comes_raw(client: Client) -> None:
