@@ -135,7 +135,7 @@ def list_shapes(*, as_json: bool) -> None:
     for heading in ("#", "id", "what must hold", "defects it catches"):
         table.add_column(heading)
     for s in SHAPES:
-        table.add_row(str(s.number), s.id, s.expected, "\n".join(d.name for d in defects_of(s.id)))
+        table.add_row(s.number, s.id, s.expected, "\n".join(d.name for d in defects_of(s.id)))
     make_console(stderr=False).print(table)
 
 

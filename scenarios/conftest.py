@@ -178,7 +178,9 @@ def _write_down(config: pytest.Config, variant: Variant, env: Environment, summa
 
 def _require_caught(defect: Defect, env: Environment, judgement: Judgement, ended_by: BaseException | None) -> None:
     """The named check is red, on an operator that had come up: a crash on start is no catch."""
-    if not any(recovery.phase == "Converged" for recovery in env.recorder.history().of(Recovery)):
+    if not defect.at_start and not any(
+        recovery.phase == "Converged" for recovery in env.recorder.history().of(Recovery)
+    ):
         raise AssertionError(f"the operator with {defect.name} never converged: nothing was caught") from ended_by
     red = [finding.check for finding in judgement.of("fail")]
     if no_crash := [f for f in judgement.of("fail") if f.check == "no-crash" != defect.check]:

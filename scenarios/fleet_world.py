@@ -7,7 +7,6 @@ from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
 from harness.checks.reference import World, status_shown
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
-from harness.faults.fault import mend
 from harness.faults.kill import Kill
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
@@ -113,7 +112,7 @@ async def start_again(env: Environment, kill: Kill) -> OperatorProcess:
 
     A status can turn true before the reader of /recovery sees that phase, so a case waits for both.
     """
-    await mend(kill, env.recorder)
+    await env.mend(kill)
     if kill.successor is None:
         raise AssertionError("`mend` started a successor or raised")
     with still_judged():

@@ -11,7 +11,7 @@ from harness.checks.status import status_true
 from harness.checks.writes import wanted_keys_present
 from harness.env import Environment
 from harness.faults.buckets import BucketOtherwise, BucketsMissing
-from harness.faults.fault import Fault, mend, strike
+from harness.faults.fault import Fault
 from scenarios.cases import cases, require_pass, still_judged
 from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, create, start_settled, wait_status_true
 
@@ -47,7 +47,7 @@ async def test_missing_buckets(env: Environment, case: FirstStart) -> None:
     otherwise = [BucketOtherwise(js, bucket) for bucket in case.made_otherwise]
     faults: list[Fault] = [missing, *otherwise]
     for fault in faults:
-        await strike(fault, env.recorder)
+        await env.strike(fault)
 
     await env.mark("start")
     if case.devices_first:
@@ -65,7 +65,7 @@ async def test_missing_buckets(env: Environment, case: FirstStart) -> None:
         await devices.wait_ready()
         await wait_status_true(env, SETTLE_S)
     for fault in faults:
-        await mend(fault, env.recorder)
+        await env.mend(fault)
     await env.mark("settled")
 
     env.step("assert", "the buckets honour the contract and the fleet runs")
@@ -102,12 +102,12 @@ async def test_bucket_gone_at_restart(env: Environment, case: Bucket) -> None:
     await operator.process.stop()
     await env.mark("start")
     missing = BucketsMissing(env.witnesses.buckets.client.jetstream(), [case])
-    await strike(missing, env.recorder)
+    await env.strike(missing)
     operator = await env.start_operator()
     with still_judged():
         await operator.wait_converged(CONVERGE_S)
         await wait_status_true(env, SETTLE_S)
-    await mend(missing, env.recorder)
+    await env.mend(missing)
     await env.mark("settled")
 
     env.step("assert", "the bucket is back, the others were left alone")

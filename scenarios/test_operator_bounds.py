@@ -5,7 +5,7 @@ import msgspec
 
 from harness.checks.consumers import consumers_unchanged
 from harness.checks.flow import patches_match_status_changes
-from harness.checks.judge import Check, Finding, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check_of, inconclusive, passed
 from harness.checks.life import faults_bit, no_unexpected_exit, operator_worked
 from harness.checks.status import status_true
 from harness.checks.window import Window
@@ -14,7 +14,6 @@ from harness.devices.load import WriteLoad
 from harness.devices.writing import PUT_STATE
 from harness.env import Environment
 from harness.faults.cut import Cut
-from harness.faults.fault import mend, strike
 from harness.history import History, Op
 from harness.leaks import consumers
 from harness.services.operator import OperatorProcess
@@ -61,8 +60,8 @@ async def cut_once(env: Environment, operator: OperatorProcess) -> None:
     """Cut the operator's link to the broker and heal it; on return the operator has a connection again."""
     before = await connection_ids(env)
     cut = Cut(env.links.operator_nats)
-    await strike(cut, env.recorder)
-    await mend(cut, env.recorder)
+    await env.strike(cut)
+    await env.mend(cut)
 
     async def again() -> bool | None:
         operator.process.check_running()
@@ -110,11 +109,12 @@ async def test_reconnects_leave_no_consumer(env: Environment) -> None:
     )
 
 
-def changes_acknowledged(start: str, end: str, per_s_min: float) -> Check:
+@check_of
+def changes_acknowledged(start: str, end: str, per_s_min: float) -> Ask:
     """`changes-acknowledged`: devices reported between two marks at least at that rate, acknowledged."""
     name, window = "changes-acknowledged", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         marks = window.marks(history)
         if marks is None:
             return inconclusive(name, window.missing)
@@ -126,7 +126,7 @@ def changes_acknowledged(start: str, end: str, per_s_min: float) -> Check:
         # If not, the harness did not do its part.
         return (passed if rate_per_s >= per_s_min else inconclusive)(name, reason)
 
-    return check
+    return ask
 
 
 async def test_status_patches_are_changes(env: Environment) -> None:

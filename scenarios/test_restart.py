@@ -17,7 +17,6 @@ from harness.checks.writes import (
     wanted_keys_present,
 )
 from harness.env import Environment
-from harness.faults.fault import mend, strike
 from harness.faults.kill import Kill
 from harness.faults.latency import Latency
 from harness.services.gate import Rule
@@ -73,15 +72,15 @@ async def test_cold_restart_full_kv(env: Environment, case: Restart) -> None:
     await env.mark("restart")
     slow = Latency(env.links.operator_nats, case.broker_latency_ms) if case.broker_latency_ms else None
     if slow is not None:
-        await strike(slow, env.recorder)
+        await env.strike(slow)
     for number in range(case.restarts):
         env.step("action", f"{case.by.name} to the operator, start it again ({number + 1} of {case.restarts})")
         kill = Kill(operator, env.start_operator, case.by)
-        await strike(kill, env.recorder)
+        await env.strike(kill)
         operator = await start_again(env, kill)
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     if slow is not None:
-        await mend(slow, env.recorder)
+        await env.mend(slow)
     await env.mark("settled")
 
     env.step("action", f"edit the image of {edited}, which concerns {case.size.selected(0)} devices")
@@ -145,7 +144,7 @@ async def test_killed_mid_tick(env: Environment, case: MidTick) -> None:
     await held.reached(SETTLE_S)
     await env.mark("restart")
     kill = Kill(operator, env.start_operator)
-    await strike(kill, env.recorder)
+    await env.strike(kill)
     held.drop()
     env.gate.disarm(STATUS_PATCH)
     if case.changes_while_down:

@@ -15,7 +15,6 @@ from harness.checks.status import status_true
 from harness.checks.writes import wanted_keys_present
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
-from harness.faults.fault import mend, strike
 from harness.faults.stop import Stop
 from harness.services.operator import OperatorProcess
 from harness.wait import end_tasks, ticks, wait_for
@@ -155,9 +154,9 @@ async def stop_and_continue(
     for standing in stops:
         stop = Stop(operators[standing.operator])
         await until(standing.at_s)
-        await strike(stop, env.recorder)
+        await env.strike(stop)
         await until(standing.at_s + standing.for_s)
-        await mend(stop, env.recorder)
+        await env.mend(stop)
 
 
 async def start_steady(env: Environment) -> ScriptedDevices:

@@ -1,16 +1,17 @@
 """The check that nothing reads on for nobody: a consumer that is left behind costs the broker for ever."""
 
 from fleet.wire import Bucket
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
 from harness.checks.window import Window, read_at
 from harness.history import History
 
 
-def consumers_unchanged(start: str, end: str) -> Check:
+@check_of
+def consumers_unchanged(start: str, end: str) -> Ask:
     """`consumers-unchanged`: every stream has as many consumers at mark `end` as it had at mark `start`."""
     name, window = "consumers-unchanged", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         marks = window.marks(history)
         if marks is None:
             return inconclusive(name, window.missing)
@@ -30,4 +31,4 @@ def consumers_unchanged(start: str, end: str) -> Check:
             return inconclusive(name, f"no stream had a consumer at {start}: nobody was there who could leave one")
         return passed(name, f"{total} consumers on {len(Bucket)} streams, at {start} and at {end}")
 
-    return check
+    return ask

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket
-from harness.checks.judge import Finding, failed, inconclusive, passed
+from harness.checks.judge import Finding, check, failed, inconclusive, passed
 from harness.checks.window import last_read
 from harness.history import History, StreamState
 
@@ -12,6 +12,7 @@ from harness.history import History, StreamState
 _CLOCKS_APART_US_MAX = 60_000_000
 
 
+@check
 def buckets_honour_contract(history: History) -> Finding:
     """`buckets-honour-contract`: all buckets are there at the end, configured as the contract has it."""
     name = "buckets-honour-contract"
@@ -42,6 +43,7 @@ def _problems(bucket: Bucket, state: StreamState) -> list[str]:
     return problems
 
 
+@check
 def new_buckets_start_high(history: History) -> Finding:
     """`revisions-never-reused`: a bucket made in this run starts at the time of its making, in microseconds."""
     name = "revisions-never-reused"
@@ -67,6 +69,7 @@ def _starts_at_its_making(state: StreamState) -> bool:
     return abs(state.first_seq - made_us) <= _CLOCKS_APART_US_MAX
 
 
+@check
 def buckets_kept(history: History) -> Finding:
     """`buckets-kept`: a bucket that was there is the same one at the end; nobody deleted and made it again."""
     name = "buckets-kept"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleet.canonical import dumps
 from fleet.errors import WireError
 from fleet.wire import Owner, Phase, Score, decode_desired_state, decode_device_state
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import score_of, selects, status_shown
 from harness.checks.window import Window, patches_in
 from harness.history import History, KvEntry, Op, Record, Resource
@@ -29,6 +29,7 @@ class _Count:
     succeeded: int
 
 
+@check
 def status_never_back(history: History) -> Finding:
     """`status-never-back`: no status is of an older world than the one that it replaced.
 
@@ -153,7 +154,8 @@ def _running_for(op: Op, uid: str) -> int | None:
     return report.owner.generation if report.owner.uid == uid and report.phase is Phase.RUNNING else None
 
 
-def patches_match_status_changes(start: str, end: str) -> Check:
+@check_of
+def patches_match_status_changes(start: str, end: str) -> Ask:
     """`one-patch-per-change`: status patches are as many as the (Deployment, tick) pairs whose status changed.
 
     Between two marks at which all is quiet. Patches are counted at the API server, refused ones too; changes are the
@@ -161,7 +163,7 @@ def patches_match_status_changes(start: str, end: str) -> Check:
     """
     name, window = "one-patch-per-change", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         marks, patches = window.marks(history), patches_in(history, window)
         if marks is None or isinstance(patches, str):
             return inconclusive(name, window.missing if isinstance(patches, list) else patches)
@@ -195,4 +197,4 @@ def patches_match_status_changes(start: str, end: str) -> Check:
             return inconclusive(name, f"no status changed between {start} and {end}")
         return passed(name, f"{len(patches)} status patches for {changed} changes of a status")
 
-    return check
+    return ask

@@ -5,10 +5,15 @@ history that show it. A check that could not look (the fault did not bite, a wit
 that never counts as a pass.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ParamSpec
 
-from harness.history import History, VerdictOutcome, worst
+from harness.history import Argument, History, VerdictOutcome, worst
+
+P = ParamSpec("P")
 
 EVIDENCE_LINES_MAX = 12
 
@@ -23,7 +28,41 @@ class Finding:
     evidence: tuple[int, ...] = ()
 
 
-Check = Callable[[History], Finding]
+Ask = Callable[[History], Finding]
+"""What a check does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question to a history. Its `function` (module:name) and `arguments` say which, also in a stored history."""
+
+    function: str
+    arguments: Mapping[str, Argument]
+    ask: Ask = field(compare=False, repr=False)
+
+    def __call__(self, history: History) -> Finding:
+        return self.ask(history)
+
+
+def check(function: Ask) -> Check:
+    """Decorates a check without arguments."""
+    return Check(_name(function), {}, function)
+
+
+def check_of(factory: Callable[P, Ask]) -> Callable[P, Check]:
+    """Decorates what makes a check of arguments: plain values, for they are stored with the verdict."""
+
+    @functools.wraps(factory)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Check:
+        bound = inspect.signature(factory).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return Check(_name(factory), bound.arguments, factory(*args, **kwargs))
+
+    return make
+
+
+def _name(function: Callable[..., object]) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +79,8 @@ class Judgement:
         return [finding for finding in self.findings if finding.outcome == outcome]
 
 
-def judge(history: History, checks: Sequence[Check]) -> Judgement:
-    return Judgement(tuple(check(history) for check in checks))
+def judge(history: History, checks: Sequence[Ask]) -> Judgement:
+    return Judgement(tuple(ask(history) for ask in checks))
 
 
 def passed(check: str, reason: str, evidence: Sequence[int] = ()) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.wire import Bucket
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import Key, witness_gap
 from harness.checks.timeline import Stretch, Timeline
 from harness.history import History, KvEntry
@@ -21,6 +21,7 @@ class _Absence:
     lines: tuple[int, ...]
 
 
+@check
 def deletes_justified(history: History) -> Finding:
     """`deletes-justified`: whoever deleted a key could know that nobody wanted it.
 
@@ -57,11 +58,12 @@ def deletes_justified(history: History) -> Finding:
     return passed(name, f"each of {deletes} deletes took a key that nobody wanted after that revision was stored")
 
 
-def no_wanted_key_absent(bound_s: float) -> Check:
+@check_of
+def no_wanted_key_absent(bound_s: float) -> Ask:
     """`no-wanted-key-absent`: no wanted key is missing at the end, or was missing for longer than `bound_s`."""
     name = "no-wanted-key-absent"
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         if (gap := witness_gap(history)) is not None:
             return inconclusive(name, gap)
         timeline, entries = Timeline(history), _entries_by_key(history)
@@ -91,7 +93,7 @@ def no_wanted_key_absent(bound_s: float) -> Check:
             f"keys were wanted {wanted} times, and none was missing for over {longest_s:.2f} s (bound {bound_s:g})",
         )
 
-    return check
+    return ask
 
 
 def _absences(key: Key, stretch: Stretch, entries: Sequence[tuple[int, KvEntry]]) -> list[_Absence]:

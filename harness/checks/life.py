@@ -1,6 +1,6 @@
 """Checks on the life of the operator: that it worked, was really hurt, came back in time, and did not die by itself."""
 
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.history import Fault, History, Op, Process, Recovery
 
 ACKNOWLEDGED_WITHIN_S = 0.1
@@ -10,6 +10,7 @@ _OPERATOR = "operator"
 _ENDING = frozenset({"SIGKILL", "SIGTERM", "SIGINT"})
 
 
+@check
 def operator_worked(history: History) -> Finding:
     """`operator-worked`: an operator came up and converged before anything was done to it."""
     name = "operator-worked"
@@ -20,6 +21,7 @@ def operator_worked(history: History) -> Finding:
     return inconclusive(name, "no operator converged before the fault: nothing was shown about recovery")
 
 
+@check
 def faults_bit(history: History) -> Finding:
     """`fault-active`: every fault that was applied was seen to be active, and every heal was seen to hold."""
     name = "fault-active"
@@ -67,14 +69,15 @@ def converged_for_good(history: History, name: str) -> tuple[int, Recovery] | No
     return since
 
 
-def converged_in_time(start: str, limit_s: float) -> Check:
+@check_of
+def converged_in_time(start: str, limit_s: float) -> Ask:
     """`converged-in-time`: each operator started after mark `start` is Converged for good `limit_s` after the mark.
 
     One that was told to end on the way is not waited for, its successor is.
     """
     name = "converged-in-time"
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         mark = history.mark(start)
         if mark is None:
             return inconclusive(name, f"the history has no mark {start}")
@@ -91,9 +94,10 @@ def converged_in_time(start: str, limit_s: float) -> Check:
         reason = f"{last.process} converged {took_s:.2f} s after {start} (limit {limit_s:g} s)"
         return (passed if took_s <= limit_s else failed)(name, reason, [mark[0], line])
 
-    return check
+    return ask
 
 
+@check
 def no_unexpected_exit(history: History) -> Finding:
     """`no-crash`: no operator exited that was not told to."""
     name = "no-crash"
@@ -116,11 +120,12 @@ def no_unexpected_exit(history: History) -> Finding:
     return passed(name, f"{lives} operator processes, none exited by itself")
 
 
-def load_sustained(fault: str, rate_per_s_min: float, *, start: str, end: str) -> Check:
+@check_of
+def load_sustained(fault: str, rate_per_s_min: float, *, start: str, end: str) -> Ask:
     """`load-sustained`: devices wrote at that rate from `start` to `end`, acknowledged right around `fault`."""
     name = "load-sustained"
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         first, last = history.mark(start), history.mark(end)
         hit = next(((n, f) for n, f in history.numbered(Fault) if f.name == fault and f.event == "applied"), None)
         if first is None or last is None or hit is None:
@@ -140,4 +145,4 @@ def load_sustained(fault: str, rate_per_s_min: float, *, start: str, end: str) -
             return inconclusive(name, reason, [hit[0]])
         return passed(name, reason, [hit[0]])
 
-    return check
+    return ask

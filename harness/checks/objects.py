@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from harness.checks.judge import Finding, failed, inconclusive, passed
+from harness.checks.judge import Finding, check, failed, inconclusive, passed
 from harness.history import History, Request, Resource
 
 _PLURALS = {"Deployment": "deployments", "Device": "devices"}
@@ -10,6 +10,7 @@ _SHOWN_WITHIN_S = 5.0
 _OK = range(200, 300)
 
 
+@check
 def objects_kept(history: History) -> Finding:
     """`objects-kept`: whatever object went had been asked to go, after it was made.
 

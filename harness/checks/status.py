@@ -1,11 +1,12 @@
 """Checks on what a Deployment's status says, against what devices had acknowledged."""
 
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.life import converged_first, started_after
 from harness.checks.reference import Shown, World, status_shown, witness_gap
 from harness.history import History, Resource
 
 
+@check
 def status_true(history: History) -> Finding:
     """`status-true`: at the end every status says what its devices' acknowledged reports add up to.
 
@@ -30,11 +31,12 @@ def status_true(history: History) -> Finding:
     )
 
 
-def status_true_soon(start: str, limit_s: float) -> Check:
+@check_of
+def status_true_soon(start: str, limit_s: float) -> Ask:
     """`status-true-within-a-tick`: after mark `start`, status is true and stays so, `limit_s` after convergence."""
     name = "status-true-within-a-tick"
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         mark = history.mark(start)
         names = started_after(history, mark[0]) if mark is not None else []
         converged = converged_first(history, names[-1]) if names else None
@@ -68,7 +70,7 @@ def status_true_soon(start: str, limit_s: float) -> Check:
         reason = f"status was true {late_s:.2f} s after convergence (limit {limit_s:g} s)"
         return (passed if late_s <= limit_s else failed)(name, reason, [converged[0], line])
 
-    return check
+    return ask
 
 
 def _words(shown: Shown | None) -> str:

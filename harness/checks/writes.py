@@ -1,7 +1,7 @@
 """Checks on what the operator wrote: how often, to which keys, and whether the bytes are the right ones."""
 
 from fleet.canonical import dumps
-from harness.checks.judge import Check, Finding, failed, inconclusive, passed
+from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import World, witness_gap
 from harness.checks.window import Window, patches_in, writes_in
 from harness.history import History, KvEntry, Resource
@@ -10,11 +10,12 @@ from harness.history import History, KvEntry, Resource
 _NO_STATUS = b"{}"
 
 
-def no_writes(start: str, end: str) -> Check:
+@check_of
+def no_writes(start: str, end: str) -> Ask:
     """`zero-desired-writes`: nothing was stored in desired-state between two marks."""
     name, window = "zero-desired-writes", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         writes = writes_in(history, window)
         if isinstance(writes, str):
             return inconclusive(name, writes)
@@ -33,14 +34,15 @@ def no_writes(start: str, end: str) -> Check:
             )
         return passed(name, f"0 writes of desired-state between {start} and {end}, counted by the broker")
 
-    return check
+    return ask
 
 
-def no_patches(start: str, end: str) -> Check:
+@check_of
+def no_patches(start: str, end: str) -> Ask:
     """`zero-status-patches`: no status patch reached the API server between two marks."""
     name, window = "zero-status-patches", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         patches = patches_in(history, window)
         if isinstance(patches, str):
             return inconclusive(name, patches)
@@ -54,14 +56,15 @@ def no_patches(start: str, end: str) -> Check:
             )
         return passed(name, f"0 status patches between {start} and {end}, counted at the API server")
 
-    return check
+    return ask
 
 
-def status_unchanged(start: str, end: str) -> Check:
+@check_of
+def status_unchanged(start: str, end: str) -> Ask:
     """`status-bytes-unchanged`: every Deployment's status is byte for byte what it was at `start`."""
     name, window = "status-bytes-unchanged", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         marks = window.marks(history)
         if marks is None:
             return inconclusive(name, window.missing)
@@ -85,14 +88,15 @@ def status_unchanged(start: str, end: str) -> Check:
             return inconclusive(name, f"no Deployment had a status at {start}")
         return passed(name, f"the status of {len(before)} Deployments is byte for byte the same")
 
-    return check
+    return ask
 
 
-def exactly_one_write_each(start: str, end: str, deployment: str, count: int) -> Check:
+@check_of
+def exactly_one_write_each(start: str, end: str, deployment: str, count: int) -> Ask:
     """`one-edit-k-writes`: between two marks each of the `count` keys of one Deployment was written once, no other."""
     name, window = "one-edit-k-writes", Window(start, end)
 
-    def check(history: History) -> Finding:
+    def ask(history: History) -> Finding:
         writes = writes_in(history, window)
         if isinstance(writes, str):
             return inconclusive(name, writes)
@@ -111,9 +115,10 @@ def exactly_one_write_each(start: str, end: str, deployment: str, count: int) ->
             )
         return passed(name, f"one edit, {count} devices, exactly {count} writes", writes.lines)
 
-    return check
+    return ask
 
 
+@check
 def wanted_keys_present(history: History) -> Finding:
     """`wanted-keys-present`: at the end every wanted key holds its Deployment's score, and no unwanted key is there."""
     name = "wanted-keys-present"

@@ -16,6 +16,8 @@ from harness.checks.window import is_status_patch
 from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
 from harness.env.foundation import Foundation
 from harness.errors import WaitTimeout
+from harness.faults import fault as faults
+from harness.faults.fault import Fault
 from harness.history import KvEntry, Mark, Recorder, Request, Step, Verdict
 from harness.history.records import StepPhase
 from harness.observers.buckets import BucketObserver
@@ -79,6 +81,7 @@ class Environment:
         self._stack = stack
         self._command = command
         self._operators = 0
+        self._struck: list[Fault] = []
         self.judgement = Judgement(())
         self._kubeconfig = folder / "operator.kubeconfig"
         self.foundation = foundation
@@ -169,6 +172,17 @@ class Environment:
         self._stack.push_async_callback(devices.close)
         return devices
 
+    async def strike(self, fault: Fault) -> None:
+        """Apply and prove it, both in the history; what it holds outside of this environment ends with it."""
+        if fault not in self._struck:
+            self._struck.append(fault)
+            self._stack.push_async_callback(fault.close)
+        await faults.strike(fault, self.recorder)
+
+    async def mend(self, fault: Fault) -> None:
+        """Heal and prove it, both in the history."""
+        await faults.mend(fault, self.recorder)
+
     def step(self, phase: StepPhase, text: str) -> None:
         """Say what the scenario does now: SETUP, ACTION or ASSERT."""
         self.recorder.add(Step(at_s=self.recorder.now_s, phase=phase, text=text))
@@ -205,7 +219,7 @@ class Environment:
         await self.settle_witnesses()
         await self._read_streams()
         judgement = self.judgement = judge(self.recorder.history(), checks)
-        for finding in judgement.findings:
+        for check, finding in zip(checks, judgement.findings, strict=True):
             self.recorder.add(
                 Verdict(
                     at_s=self.recorder.now_s,
@@ -213,6 +227,8 @@ class Environment:
                     outcome=finding.outcome,
                     reason=finding.reason,
                     evidence=finding.evidence,
+                    function=check.function,
+                    arguments=dict(check.arguments),
                 )
             )
         return judgement

@@ -10,9 +10,10 @@ from nats.js.errors import NotFoundError
 
 from fleet.wire import Bucket, kv_subject, stream_name
 from harness.errors import ServiceError
+from harness.faults.fault import Fault
 
 
-class BucketsMissing:
+class BucketsMissing(Fault):
     """A broker on which some buckets do not exist: a fresh one, or one whose streams are deleted here."""
 
     name = "buckets-missing"
@@ -44,7 +45,7 @@ class BucketsMissing:
         return "the broker has all of them"
 
 
-class BucketOtherwise:
+class BucketOtherwise(Fault):
     """A bucket as an administrator or an older version made it: five values per key, nothing republished."""
 
     name = "bucket-otherwise"

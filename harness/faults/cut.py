@@ -3,12 +3,13 @@
 import asyncio
 
 from harness.errors import ServiceError
+from harness.faults.fault import Fault
 from harness.services.toxiproxy import Proxy
 
 _GREETING_WITHIN_S = 5.0
 
 
-class Cut:
+class Cut(Fault):
     """One cut of one link to a NATS server."""
 
     name = "cut"

@@ -1,6 +1,7 @@
 """What every fault can do, and the one way to apply and heal it so that the history shows both with their proofs."""
 
-from typing import Protocol
+import asyncio
+from abc import ABC, abstractmethod
 
 from harness.errors import HarnessError
 from harness.history import Fault as FaultRecord
@@ -8,29 +9,45 @@ from harness.history import Recorder
 from harness.history.records import FaultEvent
 
 
-class Fault(Protocol):
-    """A thing that goes wrong, from outside. `target` is symbolic: operator, broker link, a bucket."""
+class Fault(ABC):
+    """A thing that goes wrong, from outside. `target` is symbolic: operator, broker link, a bucket.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def target(self) -> str: ...
+    Its life: `available`, `apply`, `prove_active`, `heal`, `prove_healed`; whoever applied it ends with `close`.
+    """
 
-    async def apply(self) -> None: ...
+    name: str
+    target: str
 
+    def available(self) -> str | None:
+        """In words, what it lacks on this machine; None if it can be applied. May block for seconds (a probe)."""
+        return None
+
+    @abstractmethod
+    async def apply(self) -> None:
+        """Raises HarnessError if it cannot be done."""
+
+    @abstractmethod
     async def prove_active(self) -> str:
         """What was seen that shows it bites. Raises HarnessError if nothing does."""
-        ...
 
-    async def heal(self) -> None: ...
+    @abstractmethod
+    async def heal(self) -> None:
+        """Raises HarnessError if it cannot be undone."""
 
+    @abstractmethod
     async def prove_healed(self) -> str:
         """What was seen that shows it is over. Raises HarnessError if nothing does."""
-        ...
+
+    async def close(self) -> None:  # noqa: B027 - most faults hold nothing of that kind
+        """Give back what outlives the environment (a mount, a namespace, a task), healed or not. Idempotent."""
 
 
 async def strike(fault: Fault, recorder: Recorder) -> None:
     """Apply and prove. A failed proof is recorded, not raised: the checks will call the run inconclusive."""
+    if (missing := await asyncio.to_thread(fault.available)) is not None:
+        _note(fault, recorder, "applied")
+        _note(fault, recorder, "unproved", f"not available here: {missing}")
+        return
     _note(fault, recorder, "applied")
     await fault.apply()
     try:

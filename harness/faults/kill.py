@@ -4,13 +4,14 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from harness.errors import ServiceError
+from harness.faults.fault import Fault
 from harness.services.operator import OperatorProcess
 
 EXIT_WITHIN_S = 15.0
 ANSWER_WITHIN_S = 30.0
 
 
-class Kill:
+class Kill(Fault):
     """Ends one life of the operator; healing starts the next, which is then `successor`."""
 
     target = "operator"

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from harness.errors import ServiceError
+from harness.faults.fault import Fault
 from harness.services.toxiproxy import Proxy
 
 _GREETING_WITHIN_S = 10.0
@@ -11,7 +12,7 @@ _GREETING_WITHIN_S = 10.0
 _HEALED_SHARE_MAX = 0.5
 
 
-class Latency:
+class Latency(Fault):
     """Latency on one link, in the direction from the server to its client."""
 
     name = "latency"

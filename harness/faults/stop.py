@@ -3,6 +3,7 @@
 import signal
 
 from harness.errors import ServiceError
+from harness.faults.fault import Fault
 from harness.services import procfs
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
@@ -12,7 +13,7 @@ ANSWER_WITHIN_S = 10.0
 _STOPPED = "T"
 
 
-class Stop:
+class Stop(Fault):
     """Stops one operator; healing continues it."""
 
     name = "sigstop"

@@ -7,6 +7,7 @@ Reports depend on this package and on nothing else of the harness.
 
 from harness.history.log import History, HistoryError, Recorder
 from harness.history.records import (
+    Argument,
     Fault,
     Gate,
     KvEntry,
@@ -21,12 +22,14 @@ from harness.history.records import (
     SourceProgress,
     Step,
     StreamState,
+    Trigger,
     Verdict,
     VerdictOutcome,
     worst,
 )
 
 __all__ = [
+    "Argument",
     "Fault",
     "Gate",
     "History",
@@ -44,6 +47,7 @@ __all__ = [
     "SourceProgress",
     "Step",
     "StreamState",
+    "Trigger",
     "Verdict",
     "VerdictOutcome",
     "worst",

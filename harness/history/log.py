@@ -79,6 +79,8 @@ class Recorder:
         self._zero = clock()
         self._wall_zero = time.time()
         self._records: list[Record] = []
+        # Told of each record as it is added, in the same turn of the loop.
+        self.listeners: set[Callable[[Record], None]] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("xb")
 
@@ -103,6 +105,8 @@ class Recorder:
         self._file.write(_encoder.encode(record) + b"\n")
         # To the kernel, so that a SIGKILL of the harness loses nothing.
         self._file.flush()
+        for listener in tuple(self.listeners):
+            listener(record)
 
     @property
     def records(self) -> Sequence[Record]:

@@ -19,6 +19,9 @@ StepPhase = Literal["setup", "action", "assert"]
 
 FaultEvent = Literal["applied", "proved-active", "healed", "proved-healed", "unproved"]
 
+Argument = str | int | float | bool | tuple[str, ...]
+"""Of a check: what fits into a line of a history."""
+
 VerdictOutcome = Literal["pass", "fail", "inconclusive", "infra-error"]
 
 # A proven failure outranks doubt, and doubt outranks a pass.
@@ -156,13 +159,25 @@ class Request(Base, frozen=True, kw_only=True, tag="request"):
 
 
 class Gate(Base, frozen=True, kw_only=True, tag="gate"):
-    """What the HTTP fault point before the API server did with the `ordinal`-th request its rule selects."""
+    """What the HTTP fault point before the API server did with the `ordinal`-th request its rule selects.
+
+    `faulted` means that it answered itself, or spoiled the API server's answer: `detail` says how.
+    """
 
     rule: str
     ordinal: int
-    event: Literal["held", "dropped", "released"]
+    event: Literal["held", "dropped", "released", "faulted"]
     method: str
     path: str
+    detail: str = ""
+
+
+class Trigger(Base, frozen=True, kw_only=True, tag="trigger"):
+    """What a scenario waited for before it acted: the `ordinal`-th event of that name since it began to look."""
+
+    name: str
+    ordinal: int
+    detail: str = ""
 
 
 class SourceProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,14 +197,32 @@ class Recovery(Base, frozen=True, kw_only=True, tag="recovery"):
 
 
 class Verdict(Base, frozen=True, kw_only=True, tag="verdict"):
-    """What one check says of the lines above. `evidence` are line numbers (from 1) of this history."""
+    """What one check says of the lines above. `evidence` are line numbers (from 1) of this history.
+
+    `function` (module:name) and its `arguments` are the question: with them the same can be asked again offline.
+    """
 
     check: str
     outcome: VerdictOutcome
     reason: str
     evidence: tuple[int, ...] = ()
+    function: str = ""
+    arguments: dict[str, Argument] = {}
 
 
 Record = (
-    Meta | Step | Mark | Process | Fault | Op | KvEntry | StreamState | Resource | Request | Gate | Recovery | Verdict
+    Meta
+    | Step
+    | Mark
+    | Process
+    | Fault
+    | Op
+    | KvEntry
+    | StreamState
+    | Resource
+    | Request
+    | Gate
+    | Trigger
+    | Recovery
+    | Verdict
 )

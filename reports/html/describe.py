@@ -18,6 +18,7 @@ from harness.history import (
     Resource,
     Step,
     StreamState,
+    Trigger,
     Verdict,
 )
 from reports.html.spans import exit_word
@@ -68,7 +69,9 @@ def described(record: Record) -> tuple[str, str]:  # noqa: PLR0911 - one return 
             return "recovery", _with(f"{record.process} is {record.phase}", told)
         case Gate():
             where = f"{record.method} {record.path}"
-            return "gate", f"{record.event} request {record.ordinal} of {record.rule}: {where}"
+            return "gate", _with(f"{record.event} request {record.ordinal} of {record.rule}: {where}", record.detail)
+        case Trigger():
+            return "trigger", _with(f"{record.name}, number {record.ordinal}", record.detail)
         case Verdict():
             return "verdict", f"{record.check} {record.outcome}: {record.reason}"
         case _:

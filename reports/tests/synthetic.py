@@ -19,6 +19,7 @@ from harness.history import (
     SourceProgress,
     Step,
     StreamState,
+    Trigger,
     Verdict,
 )
 from harness.history.records import VerdictOutcome
@@ -66,6 +67,7 @@ def one_of_each() -> list[Record]:
         Fault(at_s=0.5, name="latency", target="nats", event="applied"),
         Fault(at_s=0.6, name="latency", target="nats", event="unproved", detail="no effect seen"),
         Gate(at_s=0.7, rule="patches", ordinal=3, event="held", method="PATCH", path="/apis/x"),
+        Trigger(at_s=0.7, name="kv-write desired-state", ordinal=3),
         Op(at_s=0.8, client="admin", action="edit deployment", target="web", invoked_s=0.79, outcome="ok"),
         Op(at_s=0.9, client="d-1", action="put device-state", target="k", invoked_s=0.8, outcome="info"),
         KvEntry(at_s=1, bucket="desired-state", key="d.web", operation="put", revision=9, previous=0, value="{}"),

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """`shape` and `case` say where it shows; `check` is the one that must turn red; `story` how it happens in life."""
+    """`shape` and `case` say where it shows; `check` is the one that must turn red; `story` how it happens in life.
+
+    The operator with it has to converge first, or nothing was caught; `at_start` says that it cannot.
+    """
 
     name: str
     shape: str
@@ -14,3 +17,4 @@ class Defect:
     check: str
     story: str
     patch: Callable[[], None]
+    at_start: bool = False

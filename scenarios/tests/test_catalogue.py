@@ -1,5 +1,6 @@
 """The catalogue, the tests and the defects fit together; a selection leaves out what was not chosen."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,19 +9,20 @@ import pytest
 
 import harness.checks
 import scenarios
-from scenarios import test_first_start, test_restart, test_two_operators
 from scenarios.cases import MARKER
 from scenarios.catalogue import SHAPES, shape
 from scenarios.defects import DEFECTS, defects_of
 from scenarios.defects.defect import Defect
+
+FOLDER = Path(scenarios.__file__).parent
 
 
 def rows_of(shape_id: str) -> list[set[str]]:
     """The case ids of each test of a shape."""
     marks = [
         mark
-        for module in (test_first_start, test_restart, test_two_operators)
-        for test in vars(module).values()
+        for path in FOLDER.glob("test_*.py")
+        for test in vars(importlib.import_module(f"scenarios.{path.stem}")).values()
         for mark in getattr(test, "pytestmark", [])
         if mark.name == MARKER
     ]
@@ -30,7 +32,7 @@ def rows_of(shape_id: str) -> list[set[str]]:
 def test_shapes_are_told_apart() -> None:
     """Ids and numbers are unique, and either finds its shape."""
     assert len({s.id for s in SHAPES}) == len({s.number for s in SHAPES}) == len(SHAPES)
-    assert all(shape(s.id) is shape(str(s.number)) is s for s in SHAPES)
+    assert all(shape(s.id) is shape(s.number) is s for s in SHAPES)
     with pytest.raises(KeyError):
         shape("no-such")
 
@@ -56,8 +58,7 @@ def test_each_defect_names_what_there_is(defect: Defect) -> None:
 def collected(*options: str) -> tuple[set[str], str]:
     """Ids of the variants that would run, and pytest's last line."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
-    folder = Path(scenarios.__file__).parent
-    tests = [str(folder / f"test_{family}.py") for family in ("restart", "first_start", "two_operators")]
+    tests = [str(path) for path in FOLDER.glob("test_*.py") if "@cases(" in path.read_text()]
     done = subprocess.run([*command, *tests], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
     ids = {line.partition("[")[2].rstrip("]") for line in done.stdout.splitlines() if "::" in line}
     return ids, done.stdout.strip().splitlines()[-1]

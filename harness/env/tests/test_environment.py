@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet.wire import Bucket
-from harness.checks.judge import Finding, failed, passed
+from harness.checks.judge import Finding, check, failed, passed
 from harness.devices.tests.broker import desired_by, pair_of
 from harness.env import Environment, Foundation
 from harness.env.recording import HISTORY, recording
@@ -135,9 +135,11 @@ async def test_a_mark_stands_behind_what_was_before_it(world: Environment) -> No
 async def test_judge_writes_down_what_it_found(world: Environment) -> None:
     """Each finding is a verdict line, on disk, and the judgement stays with the environment."""
 
+    @check
     def good(_: History) -> Finding:
         return passed("good", "fine", [1])
 
+    @check
     def bad(history: History) -> Finding:
         return failed("bad", f"{len(history.of(Meta))} meta")
 

@@ -1,0 +1,5 @@
+"""Defects that the family `apiserver` of the catalogue catches."""
+
+from scenarios.defects.defect import Defect
+
+APISERVER: tuple[Defect, ...] = ()

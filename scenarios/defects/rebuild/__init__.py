@@ -1,0 +1,5 @@
+"""Defects that the family `rebuild` of the catalogue catches."""
+
+from scenarios.defects.defect import Defect
+
+REBUILD: tuple[Defect, ...] = ()

@@ -1,0 +1,5 @@
+"""Defects that the family `world` of the catalogue catches."""
+
+from scenarios.defects.defect import Defect
+
+WORLD: tuple[Defect, ...] = ()
