@@ -1,3 +1,3 @@
 """Names the plugin, nothing else."""
 
-pytest_plugins = ["harness.plugin"]
+pytest_plugins = ["scenarios.plugin"]

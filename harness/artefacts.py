@@ -108,6 +108,18 @@ class RunFolder:
             raise HarnessError(f"{path}: the folder of case {case_id} can't be made: {error.strerror}") from error
         return path
 
+    def discard_if_empty(self) -> None:
+        """Before `close`, by whoever created it: a run in which nothing ran leaves no folder behind."""
+        if self._lock is None or any(not file.is_dir() for file in self.path.rglob("*") if file.name != MARKER):
+            return
+        runs = self.path.parent
+        shutil.rmtree(self.path)
+        others = sorted(entry.name for entry in runs.iterdir() if _is_ours(entry))
+        if others:
+            _point_latest(runs, others[-1])
+        else:
+            (runs / LATEST).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Give the lock back; the folder stays. Idempotent."""
         lock, self._lock = self._lock, None

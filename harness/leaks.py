@@ -27,7 +27,8 @@ from harness.services.toxiproxy import Toxiproxy
 from harness.services.warden import TOKEN_VARIABLE, Warden
 from harness.wait import wait_for
 
-SETTLE_WITHIN_S: Final = 2.0
+# Nobody waits that long unless something is left; a busy machine may need it for one look.
+SETTLE_WITHIN_S: Final = 10.0
 NAMESPACE_PREFIX: Final = "t-"
 _COMMAND_CHARS_MAX: Final = 120
 # Threads of asyncio's own: its pool ends with the loop, its waiter for a child with the child, which is told itself.
@@ -85,6 +86,7 @@ class LeakAudit:
             **dict(_processes(self._warden)),
             **dict(_ports()),
             **dict(_folders(self._warden)),
+            **dict(_things(self._warden)),
             **dict(_tasks()),
             **dict(_threads()),
             **({} if self._admin is None else await _namespaces(self._admin)),
@@ -142,6 +144,11 @@ def _ports() -> Iterator[tuple[Hashable, str]]:
 def _folders(warden: Warden) -> Iterator[tuple[Hashable, str]]:
     for path in warden.registered_folders:
         yield ("folder", path), f"temp folder {path} is still there: remove_folder ends it"
+
+
+def _things(warden: Warden) -> Iterator[tuple[Hashable, str]]:
+    for kind, name in warden.registered_things:
+        yield (kind, name), f"{kind} {name} is still there: end_thing takes it away"
 
 
 def _tasks() -> Iterator[tuple[Hashable, str]]:

@@ -9,10 +9,13 @@ import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
+import pytest_asyncio
 
 from harness.artefacts import RunFolder, runs_folder
 from harness.capability import Unavailable, capability_named, probe_all
@@ -21,7 +24,8 @@ from harness.env.foundation import NEEDED
 from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.leaks import LeakAudit
-from harness.run_stash import RUN_FOLDER, run_folder_of
+from harness.run_stash import LEFT_OVERS, RUN_FOLDER, run_folder_of
+from harness.services.estates import clear_left_overs
 from harness.toolchain import Toolchain
 
 _WORKER_RUN_FOLDER = "fleetproof_run_folder"
@@ -36,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="COMMAND",
         help="the operator under test, started with the environment of docs/contract.md (default: fleet operator)",
     )
+    group.addoption(
+        "--fresh-foundation",
+        action="store_true",
+        help="share nothing: a Kubernetes API of its own for each test, which takes seconds",
+    )
+    group.addoption("--toothless", action="store_true", help="faults do nothing, which their proofs find out")
     group.addoption("--require", default="", help="capabilities whose absence fails instead of skipping: all, or names")
 
 
@@ -51,9 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
         # A shell that runs a job in the background ignores it, and all that we start would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*capabilities): skip, with a typed reason, where one is not there")
+    config.addinivalue_line("markers", "own_cluster: a Kubernetes API of the test's own, which it may kill")
     config.addinivalue_line("markers", "rule(*numbers): the rules of docs/contract.md that a test shows to hold")
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is None:
+        config.stash[LEFT_OVERS] = list(clear_left_overs(os.environ))
         runs = runs_folder(config.getoption("--runs"), environ=os.environ, cwd=Path.cwd())
         try:
             folder = RunFolder.create(runs, started=datetime.now(UTC))
@@ -63,8 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = RunFolder.open(Path(worker_input[_WORKER_RUN_FOLDER]))
     config.stash[RUN_FOLDER] = folder
     config.add_cleanup(folder.close)
+    config.add_cleanup(folder.discard_if_empty)
     if not config.option.allure_report_dir:
         config.option.allure_report_dir = str(folder.path / "allure-results")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What earlier runs left that were killed, if they did."""
+    return config.stash.get(LEFT_OVERS, [])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -99,7 +117,13 @@ def operator_command(pytestconfig: pytest.Config) -> Sequence[str]:
     return shlex.split(command) if command else (sys.executable, "-m", "fleet", "operator")
 
 
-@pytest.fixture(scope="session")
+def _foundation_scope(fixture_name: str, config: pytest.Config) -> Literal["function", "session"]:  # noqa: ARG001 - pytest's
+    """Shared by all tests of a worker, unless a run wants to share nothing."""
+    return "function" if config.getoption("--fresh-foundation") else "session"
+
+
+# This one and `env` name their loop: in somebody else's folder no settings file does.
+@pytest_asyncio.fixture(scope=_foundation_scope, loop_scope="session")
 async def foundation() -> AsyncIterator[Foundation]:
     """What this worker's tests share. Missing programs are built first, which takes minutes once."""
     binaries = Toolchain().ensure_all(NEEDED)
@@ -123,20 +147,27 @@ def scenario_name(request: pytest.FixtureRequest) -> tuple[str, str, str | None]
     return request.node.originalname, request.node.name, None
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def env(
+    request: pytest.FixtureRequest,
     foundation: Foundation,
     case_folder: Path,
     scenario_name: tuple[str, str, str | None],
     operator_command: Sequence[str],
 ) -> AsyncIterator[Environment]:
-    """A world of this test's own; afterwards only its folder is left, and the audit says so."""
+    """A world of this test's own; afterwards only its folder is left, and the audit says so.
+
+    A test marked with `own_cluster` gets a Kubernetes API of its own in it.
+    """
     audit = LeakAudit(foundation.warden, admin=foundation.admin, toxiproxy=foundation.toxiproxy)
     await audit.before()
     with recording(case_folder, *scenario_name) as recorder:
-        env = await Environment.open(foundation, case_folder, recorder, operator_command)
-        try:
+        async with AsyncExitStack() as stack:
+            if request.node.get_closest_marker("own_cluster"):
+                foundation = await foundation.own_cluster(recorder)
+                stack.push_async_callback(foundation.close)
+            env = await Environment.open(foundation, case_folder, recorder, operator_command)
+            stack.push_async_callback(env.close)
+            env.toothless = request.config.getoption("--toothless")
             yield env
-        finally:
-            await env.close()
     await audit.check()

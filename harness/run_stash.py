@@ -1,4 +1,4 @@
-"""Where the pytest plugin keeps the run's folder, apart from the plugin: pytest wants to import that one itself."""
+"""What the pytest plugin keeps for others, apart from the plugin: pytest wants to import that one itself."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ import pytest
 from harness.artefacts import RunFolder
 
 RUN_FOLDER = pytest.StashKey[RunFolder]()
+LEFT_OVERS = pytest.StashKey[list[str]]()
+"""A line for each earlier run that was killed: what was cleared after it."""
 
 
 def run_folder_of(config: pytest.Config) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from fleet.wire import Bucket
 from harness.errors import WaitTimeout
-from harness.history import KvEntry, Record, Recorder, Recovery, Request
+from harness.history import KvEntry, LinkEnd, Record, Recorder, Recovery, Request
 from harness.history import Trigger as TriggerRecord
 from harness.services.process import ManagedProcess, log_mark
 
@@ -82,6 +82,29 @@ def recovery_progress(recorder: Recorder, process: str, source: str, seen: int) 
         return progress is not None and (progress.seen >= seen or progress.current)
 
     return Trigger(recorder, f"recovery {source} at {seen}", 1, matches)
+
+
+def source_lost(recorder: Recorder, process: str, source: str) -> Trigger:
+    """As soon as /recovery of that operator says why a source is not current."""
+
+    def matches(record: Record) -> bool:
+        if not isinstance(record, Recovery) or record.process != process:
+            return False
+        progress = record.sources.get(source)
+        return progress is not None and not progress.current and progress.trouble is not None
+
+    return Trigger(recorder, f"recovery {source} lost", 1, matches)
+
+
+def link_ended(recorder: Recorder, link: str, ordinal: int = 1, *, carried_bytes: int | None = None) -> Trigger:
+    """After the `ordinal`-th connection of a link was ended on its server's side, after so many bytes if given."""
+
+    def matches(record: Record) -> bool:
+        if not isinstance(record, LinkEnd) or (record.link, record.by) != (link, "server"):
+            return False
+        return carried_bytes in (None, record.carried_bytes)
+
+    return Trigger(recorder, f"end of {link}", ordinal, matches)
 
 
 async def log_said(recorder: Recorder, process: ManagedProcess, pattern: str, deadline_s: float) -> re.Match[str]:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from scenarios.catalogue import SHAPES
 from scenarios.console import make_console
 
 EXIT_MISMATCH = 1
@@ -125,6 +126,41 @@ def state_change(
         click.echo(f"fleetproof: {problem}", err=True)
     if result.problems:
         sys.exit(EXIT_MISMATCH)
+
+
+@bench.command("suite")
+@click.argument("shapes", metavar="[ID]...", nargs=-1)
+@click.option("--turn", type=click.IntRange(1, 100), default=4, show_default=True, help="Shapes in a turn.")
+@_json
+def suite(*, shapes: tuple[str, ...], turn: int, as_json: bool) -> None:
+    """Time the catalogue (or these shapes) against the same with a fresh environment per case and one worker.
+
+    All of it takes an hour; a few shapes give a first figure.
+
+    \b
+    Examples:
+      fleetproof bench suite --json
+      fleetproof bench suite cold-restart-full-kv missing-buckets
+    """
+    from harness.env.foundation import NEEDED  # noqa: PLC0415 - the harness loads only here
+    from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
+    from scenarios.bench_suite import Mismatch, measure, turns_of  # noqa: PLC0415 - see above
+
+    chosen = [s.id for s in SHAPES if not shapes or s.id in shapes or s.number in shapes]
+    if not chosen:
+        raise click.UsageError(f"no shape {' '.join(shapes)}; `fleetproof list` shows the ones there are")
+    try:
+        result = measure(Toolchain().ensure_all(NEEDED), turns_of(chosen, turn), _teller(make_console(stderr=True)))
+    except Mismatch as e:
+        click.echo(f"fleetproof: {e}", err=True)
+        sys.exit(EXIT_MISMATCH)
+    answer = result.as_json()
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    from harness.bench.report import suite_rows  # noqa: PLC0415 - see above
+
+    _print(*suite_rows(answer))
 
 
 def _command(text: str | None) -> list[str]:

@@ -1,13 +1,15 @@
 """How a test says which shape it is of and over which cases it runs, and how it ends."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import pytest
 
 from harness.checks.judge import Judgement
 from harness.errors import ServiceError, WaitTimeout
+from scenarios.catalogue import Shape
+from scenarios.defects.defect import Defect
 
 MARKER = "cases"
 
@@ -31,11 +33,16 @@ def _at(evidence: tuple[int, ...]) -> str:
     return f" [history.jsonl line {', '.join(map(str, evidence))}]" if evidence else ""
 
 
-def cases(shape_id: str, rows: Mapping[str, object]) -> Callable[[Test], Test]:
-    """Run a test of a shape over these cases (id -> the value of its `case` argument)."""
+def cases(of: str | Shape, rows: Mapping[str, object], *, defects: Sequence[Defect] = ()) -> Callable[[Test], Test]:
+    """Run a test of a shape over these cases (id -> the value of its `case` argument).
+
+    `of` is the id of a shape of the catalogue, or one of your own; `defects` are your own that it must catch.
+    """
 
     def mark(test: Test) -> Test:
-        marked: Test = pytest.mark.cases(shape_id, rows)(test)
+        # The loop that environments live in, also where no settings file says so.
+        in_session_loop = pytest.mark.asyncio(loop_scope="session")
+        marked: Test = pytest.mark.cases(of, rows, defects)(in_session_loop(test))
         return marked
 
     return mark

@@ -1,11 +1,11 @@
 """What scenarios set up alike: Devices in groups, Deployments that select a group, devices that report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.crds import API_VERSION, DEPLOYMENT, DEVICE
 from harness.checks.reference import World, status_shown
-from harness.devices.scripted import ScriptedDevices
+from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
 from harness.env import Environment
 from harness.faults.kill import Kill
 from harness.services.operator import OperatorProcess
@@ -14,7 +14,7 @@ from scenarios.cases import still_judged
 
 GROUPS = 4
 CONVERGE_S = 30.0
-QUIET_S = 2.5
+QUIET_S = 1.5
 SETTLE_S = 20.0
 
 
@@ -98,9 +98,24 @@ async def start_settled(env: Environment, size: Size) -> tuple[OperatorProcess, 
     """Create everything, start operator and devices, and wait until every status is true."""
     env.step("setup", f"{size.devices} devices, {size.deployments} deployments, all of them running")
     await create(env, size)
-    operator = await env.start_operator()
+    return await start_created(env, size)
+
+
+async def start_created(
+    env: Environment,
+    size: Size,
+    *,
+    settings: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
+    beat_every_s: float = BEAT_EVERY_S,
+) -> tuple[OperatorProcess, ScriptedDevices]:
+    """Start operator and devices of a world that was created, and wait until every status is true.
+
+    `settings` are the operator's, `labels` those that the devices tell of themselves.
+    """
+    operator = await env.start_operator(settings)
     await operator.wait_converged(CONVERGE_S)
-    devices = await env.start_devices(size.device_names)
+    devices = await env.start_devices(size.device_names, labels=labels, beat_every_s=beat_every_s)
     await devices.wait_ready()
     await wait_status_true(env, SETTLE_S)
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)

@@ -1,19 +1,29 @@
 """What scenarios look at and do by hand: live keys, objects, an administrator's command, a delete by force."""
 
 import asyncio
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterable
 from typing import cast
 
+from nats.js.errors import NoKeysError
+
 from fleet.crds import DEVICE
-from fleet.wire import Bucket
+from fleet.wire import Bucket, kv_subject, parse_heartbeat_key, parse_info_key, parse_state_key
+from harness.checks.going import PUBLISHED
+from harness.checks.reference import World, status_shown
 from harness.env import Environment
-from harness.history import KvEntry
+from harness.history import HAND, KvEntry, Op
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
+from scenarios.cases import still_judged
 from scenarios.fleet_world import CONVERGE_S
 
 SOON_S = 20.0
+# A few looks of whoever sweeps.
+HELD_S = 2.5
+HELD_WITHIN_S = 10.0
 
 
 async def live_keys(env: Environment) -> dict[str, int]:
@@ -28,6 +38,22 @@ async def wait_keys(env: Environment, wanted: set[str]) -> None:
         return True if (await live_keys(env)).keys() == wanted else None
 
     await wait_for(f"desired-state to hold {len(wanted)} keys", probe, deadline_s=SOON_S, interval_s=0.1)
+
+
+async def wait_right(env: Environment, *, silent: Iterable[str] = (), deadline_s: float = SOON_S) -> None:
+    """Wait until every key and every status is as it should be, these devices being held for silent."""
+
+    async def probe() -> bool | None:
+        # Silence is judged by the time of the newest line, and nobody else may add one for long.
+        await beats_stored(env)
+        await env.settle_witnesses()
+        world = World.at_end(env.recorder.history())
+        keys = {key: (value.owner.uid, value.score) for key, value in world.stored.items() if value is not None}
+        wanted = {key: (world.deployments[key[1]].uid, score) for key, score in world.wanted.items()}
+        told = all(status_shown(deployment) == world.status(name) for name, deployment in world.deployments.items())
+        return True if told and keys == wanted and world.silent.issuperset(silent) else None
+
+    await wait_for("every key and every status to be right", probe, deadline_s=deadline_s, interval_s=0.25)
 
 
 async def wait_gone(env: Environment, resource: str, name: str) -> None:
@@ -82,10 +108,73 @@ async def fleet_command(env: Environment, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
+async def approve_when_held(env: Environment, operator: OperatorProcess) -> None:
+    """Wait until the operator holds a sweep, and see that it does; mark `approved`, and approve it where it asks.
+
+    That nothing is held is for the checks to judge.
+    """
+    with still_judged():
+        await wait_for("a sweep to be held", lambda: _held(operator), deadline_s=HELD_WITHIN_S)
+        await env.wait_quiet(HELD_S, deadline_s=SOON_S)
+    await env.mark("approved")
+    if _held(operator) is None:
+        return
+    admin, path = env.foundation.admin, f"/api/v1/namespaces/{env.namespace}/configmaps/fleet-sweep"
+    question = cast("dict[str, dict[str, str]]", await admin.request("GET", path))
+    answer = {"data": {"approved": question["data"]["id"]}}
+    await admin.request("PATCH", path, body=answer, content_type="application/merge-patch+json")
+
+
+def _held(operator: OperatorProcess) -> str | None:
+    return None if operator.recovery is None else operator.recovery.held
+
+
 async def without_finalizer(env: Environment, resource: str, name: str) -> None:
     """Delete an object by force: whoever waited for the finalizer never hears of it."""
     await env.foundation.admin.patch(resource, env.namespace, name, {"metadata": {"finalizers": None}})
     await env.foundation.admin.delete(resource, env.namespace, name)
+
+
+async def delete_entry(env: Environment, bucket: Bucket, key: str) -> None:
+    """Delete one entry by hand. What was stored under the key is replaced by a delete marker."""
+    invoked_s = env.recorder.now_s
+    js = env.witnesses.buckets.client.jetstream()
+    ack = await js.publish(kv_subject(bucket, key), b"", headers={"KV-Operation": "DEL"})
+    note_by_hand(env, f"delete {bucket}", key, invoked_s, revision=ack.seq)
+
+
+async def look_at_published(env: Environment, device: str, buckets: Iterable[Bucket]) -> None:
+    """Write down which of a device's own entries are live, for the check `device-forgotten`."""
+    invoked_s = env.recorder.now_s
+    parsed: dict[Bucket, Callable[[str], str]] = {
+        Bucket.DEVICE_INFO: parse_info_key,
+        Bucket.DEVICE_HEARTBEAT: parse_heartbeat_key,
+        Bucket.DEVICE_STATE: lambda key: parse_state_key(key).device,
+    }
+    live: list[str] = []
+    for bucket in buckets:
+        kv = await env.witnesses.buckets.client.jetstream().key_value(bucket.value)
+        with contextlib.suppress(NoKeysError):
+            live += [key for key in await kv.keys() if parsed[bucket](key) == device]
+    note_by_hand(env, PUBLISHED, device, invoked_s, detail=", ".join(sorted(live)))
+
+
+def note_by_hand(
+    env: Environment, action: str, target: str, invoked_s: float, *, revision: int | None = None, detail: str = ""
+) -> None:
+    """Something that was done to a bucket, or seen in it, by nobody who belongs to the fleet."""
+    env.recorder.add(
+        Op(
+            at_s=env.recorder.now_s,
+            client=HAND,
+            action=action,
+            target=target,
+            invoked_s=invoked_s,
+            outcome="ok",
+            revision=revision,
+            detail=detail,
+        )
+    )
 
 
 async def stopped(operator: OperatorProcess) -> None:

@@ -1,4 +1,4 @@
-"""Runs chosen shapes with pytest in this process and tells how it goes, one line per case."""
+"""Runs chosen scenarios with pytest in this process and tells how it goes, one line per case."""
 
 import os
 import tempfile
@@ -10,18 +10,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 import scenarios
 from harness.artefacts import RUNS_VARIABLE, runs_folder
 from harness.env.foundation import NEEDED
 from harness.errors import HarnessError
-from harness.history import Verdict, worst
-from harness.run_stash import run_folder_of
+from harness.run_stash import LEFT_OVERS, run_folder_of
 from harness.toolchain import Toolchain
 from reports.case import CaseResult
-from reports.results import REPORT_FILE, load_run
-from scenarios.console import verdict_word
+from reports.results import load_run
+from scenarios.cases import MARKER
 
 # What pyproject.toml sets in a clone; an installed wheel has no such file.
 _INI = (
@@ -29,39 +27,46 @@ _INI = (
     "asyncio_mode=auto",
     "asyncio_default_fixture_loop_scope=session",
     "asyncio_default_test_loop_scope=session",
+    "timeout=600",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to run. `shapes` are ids; no `cases` means all of them."""
+    """What to run; no `shapes`, `cases` or `defects` means all of them.
 
-    shapes: Sequence[str]
-    cases: Sequence[str]
-    defect: str | None
-    operator: str | None
-    workers: int
-    runs: Path | None
+    `defects_only` is the matrix: each defect in its own case, which passes if it is caught. `folder` has scenarios of
+    the user's own instead of ours.
+    """
+
+    shapes: Sequence[str] = ()
+    cases: Sequence[str] = ()
+    defects: Sequence[str] = ()
+    defects_only: bool = False
+    toothless: bool = False
+    operator: str | None = None
+    workers: int = 1
+    runs: Path | None = None
+    folder: Path | None = None
 
     def arguments(self) -> list[str]:
-        folder = Path(scenarios.__file__).parent
-        arguments = [
-            str(folder),
+        arguments = ["-p", "scenarios.plugin", "-m", MARKER, "--long"]
+        if self.folder is None:
+            ours = Path(scenarios.__file__).parent
             # The unit tests of this package are no scenarios: some of them start this very command.
-            f"--ignore={folder / 'tests'}",
-            "-p",
-            "harness.plugin",
-            "--sound-only",
-            "--long",
-            "--import-mode=importlib",
-        ]
+            arguments += [str(ours), f"--ignore={ours / 'tests'}", "--import-mode=importlib"]
+        else:
+            # With the folder itself on the path: what lies beside a test can be imported.
+            arguments += [str(self.folder), "--import-mode=prepend"]
         # Without `tmpdir`: no scenario takes one of its folders, and xdist would leave one behind.
         arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:tmpdir"]
         arguments += [part for option in _INI for part in ("-o", option)]
         arguments += [f"--shape={shape}" for shape in self.shapes]
         arguments += [f"--case={case}" for case in self.cases]
-        if self.defect:
-            arguments += [f"--defect={self.defect}"]
+        arguments += [f"--defect={defect}" for defect in self.defects]
+        arguments += ["--defects-only" if self.defects_only else "--sound-only"]
+        if self.toothless:
+            arguments += ["--toothless"]
         if self.operator:
             arguments += [f"--operator={self.operator}"]
         if self.workers > 1:
@@ -73,72 +78,13 @@ class Selection:
 
 @dataclass(slots=True)
 class Done:
-    """What came of it. `trouble` is what pytest said went wrong outside of any case."""
+    """What came of it. `trouble` is what went wrong outside of any case."""
 
     folder: Path | None = None
     cases: list[CaseResult] = field(default_factory=list)
     trouble: str | None = None
     seconds: float = 0.0
-
-    @property
-    def report(self) -> Path | None:
-        return self.folder / REPORT_FILE if self.folder else None
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "report": str(self.report),
-            "seconds": round(self.seconds, 1),
-            "trouble": self.trouble,
-            "cases": [
-                {
-                    "shape": case.scenario,
-                    "case": case.case,
-                    "defect": case.defect,
-                    "outcome": case.outcome,
-                    "headline": case.headline,
-                    "seconds": case.seconds,
-                    "checks": [
-                        {"check": v.check, "outcome": v.outcome, "reason": v.reason, "lines": list(v.evidence)}
-                        for v in case.history.of(Verdict)
-                    ],
-                    "history": case.artefacts.get("history"),
-                }
-                for case in self.cases
-            ],
-        }
-
-    def print(self, console: Console) -> None:
-        """A table of shapes, then whatever did not pass, with the place in its history."""
-        table = Table(box=None, pad_edge=False)
-        for heading in ("shape", "cases", "passed", "verdict", "time"):
-            table.add_column(heading)
-        for shape_id in dict.fromkeys(case.scenario for case in self.cases):
-            group = [case for case in self.cases if case.scenario == shape_id]
-            passed = sum(case.outcome == "pass" for case in group)
-            overall = worst(case.outcome for case in group)
-            seconds = sum(case.seconds or 0.0 for case in group)
-            table.add_row(shape_id, str(len(group)), str(passed), verdict_word(overall), f"{seconds:.1f} s")
-        console.print(table)
-        for case in self.cases:
-            if case.outcome != "pass":
-                self._print_case(case, console)
-        if self.trouble:
-            console.print(f"[magenta]trouble[/] {escape(self.trouble)}")
-        console.print(f"report: {self.report}")
-
-    def _print_case(self, case: CaseResult, console: Console) -> None:
-        console.print(f"\n{verdict_word(case.outcome)} {escape(case.id)}")
-        history = self.folder / case.artefacts["history"] if self.folder and "history" in case.artefacts else None
-        for verdict in case.history.of(Verdict):
-            if verdict.outcome == "pass":
-                continue
-            word = verdict_word(verdict.outcome)
-            console.print(f"  {word} {verdict.check}: {escape(verdict.reason)}")
-            if verdict.evidence and history:
-                lines = ", ".join(map(str, verdict.evidence))
-                console.print(f"    see {history} line {lines}")
-        if not case.history.of(Verdict):
-            console.print(f"  {escape(case.headline)}")
+    interrupted: bool = False
 
 
 class _Teller:
@@ -153,6 +99,10 @@ class _Teller:
     def pytest_configure(self, config: pytest.Config) -> None:
         self._done.folder = run_folder_of(config)
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        for told in session.config.stash.get(LEFT_OVERS, []):
+            self._console.print(f"[yellow]cleared[/] {escape(told)}")
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._total = len(session.items) or self._total
 
@@ -161,7 +111,7 @@ class _Teller:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._trouble(str(report.longrepr))
+            self._trouble(f"{report.nodeid}: {_reason(report)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
@@ -173,23 +123,31 @@ class _Teller:
         elif report.failed:
             self._trouble(f"{report.nodeid}: {report.when}: {_reason(report)}")
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, but not pytest's own end of a session in which something could not be collected."""
+        self._done.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
+
     def _trouble(self, text: str) -> None:
         self._done.trouble = self._done.trouble or text
 
 
-def _reason(report: pytest.TestReport) -> str:
-    """The first line of what was raised; pytest's own words have the place in the code instead."""
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """One line of what was raised; pytest's own words have the place in the code instead."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(crash.message if crash is not None else report.longrepr)
-    return next((line for line in text.splitlines() if line.strip()), text)
+    if crash is not None:
+        return next((line for line in str(crash.message).splitlines() if line.strip()), "")
+    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
+    # Of a whole traceback as text, what was raised stands in the last of the lines marked so.
+    raised = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+    return [*lines[:1], *raised][-1] if lines else ""
 
 
 def execute(selection: Selection, console: Console) -> Done:
-    """Run it; the cases come back from the result files that the run left.
+    """Run it; the cases come back from the result files that the run left, also after Ctrl-C.
 
     Raises:
         HarnessError: a program or the folder for the run can't be had; nothing was started then.
-        KeyboardInterrupt: SIGINT ended it; pytest has cleaned up.
+        KeyboardInterrupt: SIGINT came before the first case.
     """
     # Before pytest, which would keep the progress of a build of minutes to itself.
     Toolchain().ensure_all(NEEDED)
@@ -198,14 +156,24 @@ def execute(selection: Selection, console: Console) -> Done:
     began = time.monotonic()
     with console.status("starting a Kubernetes API, NATS and toxiproxy"):
         code = pytest.main(selection.arguments(), plugins=[_Teller(console, done)])
-    if code == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
     done.seconds = time.monotonic() - began
-    if done.folder is not None:
-        done.cases = load_run(done.folder)
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        done.trouble = done.trouble or f"pytest ended with {pytest.ExitCode(code).name.lower()}"
+    # The folder of a run in which nothing ran is gone.
+    if done.folder is not None and done.folder.is_dir():
+        # A case that Ctrl-C cut short has no result, and is no news.
+        done.cases = [case for case in load_run(done.folder) if case.rerun or not done.interrupted]
+    if done.interrupted and not done.cases:
+        raise KeyboardInterrupt
+    done.trouble = done.trouble or _trouble_of(pytest.ExitCode(code), done)
     return done
+
+
+def _trouble_of(code: pytest.ExitCode, done: Done) -> str | None:
+    """What an end of pytest's says that no case does."""
+    if code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED} or done.interrupted:
+        return None
+    if code == pytest.ExitCode.TESTS_FAILED:
+        return "pytest failed outside of the cases" if all(case.outcome == "pass" for case in done.cases) else None
+    return f"pytest ended with {code.name.lower()}"
 
 
 def _check_writable(runs: Path) -> None:

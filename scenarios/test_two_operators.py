@@ -4,33 +4,29 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from fleet.crds import DEPLOYMENT, DEVICE
-from fleet.wire import Phase
 from harness.checks.contract import buckets_honour_contract, buckets_kept
 from harness.checks.flow import status_never_back
+from harness.checks.identical import writes_byte_identical
 from harness.checks.keys import deletes_justified, no_wanted_key_absent
 from harness.checks.life import faults_bit, no_unexpected_exit, operator_worked
 from harness.checks.objects import objects_kept
 from harness.checks.status import status_true
 from harness.checks.writes import wanted_keys_present
-from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
 from harness.faults.stop import Stop
 from harness.services.operator import OperatorProcess
-from harness.wait import end_tasks, ticks, wait_for
+from harness.wait import end_tasks, wait_for
 from scenarios.cases import cases, require_pass, still_judged
 from scenarios.fleet_world import (
     CONVERGE_S,
-    GROUPS,
     QUIET_S,
     SETTLE_S,
     Size,
-    deployment_body,
-    device_body,
     start_settled,
     wait_status_true,
 )
 from scenarios.mutations import Mutation, Mutator, approve_sweeps, plan_mutations
+from scenarios.steady import STEADY_DEPLOYMENTS, all_running, create_steady, report_in_turn, start_pending
 
 SIZE = Size(40, 8)
 RATE_PER_S = 8.0
@@ -49,12 +45,8 @@ class Twins:
     long: bool = False
 
 
-# Nobody unselects these; their devices report one after the other, again after each edit, so that counts rise for long.
-STEADY_DEVICES = tuple(f"steady-device-{i:02d}" for i in range(16))
-STEADY_DEPLOYMENTS = ("steady-a", "steady-b")
-STEADY_GROUP = GROUPS
+# Their devices report again after each edit, so that counts rise for long.
 STEADY_EDIT_EVERY_S = 3.5
-REPORT_EVERY_S = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +86,9 @@ async def test_two_operators(env: Environment, case: Twins) -> None:
     ASSERT  every delete was justified; no wanted key was absent for long; no status went back; all is true at the end
     """
     first, _ = await start_settled(env, SIZE)
-    steady = await start_steady(env)
+    await create_steady(env)
+    steady = await start_pending(env)
+    await wait_status_true(env, SETTLE_S)
     second = await env.start_operator()
     await second.wait_converged(CONVERGE_S)
     edits = [
@@ -114,7 +108,7 @@ async def test_two_operators(env: Environment, case: Twins) -> None:
             group.create_task(Mutator(env).run(edits))
             group.create_task(stop_and_continue(env, (first, second), stops))
         with still_judged():
-            await wait_for("the last report", lambda: True if all_running(steady) else None, deadline_s=SETTLE_S)
+            await wait_for("the last report", lambda: all_running(steady), deadline_s=SETTLE_S)
             await wait_status_true(env, SETTLE_S)
         await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     finally:
@@ -131,6 +125,7 @@ async def test_two_operators(env: Environment, case: Twins) -> None:
             deletes_justified,
             no_wanted_key_absent(ABSENT_S_MAX),
             status_never_back,
+            writes_byte_identical,
             wanted_keys_present,
             status_true,
             buckets_honour_contract,
@@ -157,32 +152,3 @@ async def stop_and_continue(
         await env.strike(stop)
         await until(standing.at_s + standing.for_s)
         await env.mend(stop)
-
-
-async def start_steady(env: Environment) -> ScriptedDevices:
-    """Devices that at first report Pending, and the deployments that select them."""
-    admin, namespace = env.foundation.admin, env.namespace
-    bodies = [device_body(name, STEADY_GROUP) for name in STEADY_DEVICES]
-    await admin.create_many(DEVICE.plural, namespace, bodies)
-    bodies = [deployment_body(name, STEADY_GROUP) for name in STEADY_DEPLOYMENTS]
-    await admin.create_many(DEPLOYMENT.plural, namespace, bodies)
-    # The objects first: a device that introduces itself without one would be registered with no labels.
-    devices = await env.start_devices(STEADY_DEVICES)
-    devices.policy = lambda _, __: (Phase.PENDING, None)
-    await devices.wait_ready()
-    await wait_status_true(env, SETTLE_S)
-    return devices
-
-
-async def report_in_turn(devices: ScriptedDevices) -> None:
-    """One device after the other says that it runs what it is to run. Ends by cancellation."""
-    async for _ in ticks(REPORT_EVERY_S):
-        pending = [pair for pair, state in devices.reported.items() if state.phase is Phase.PENDING]
-        if pending:
-            await devices.report(pending[0], Phase.RUNNING)
-
-
-def all_running(devices: ScriptedDevices) -> bool:
-    reported = devices.reported
-    owners = {pair: state.owner for pair, state in reported.items() if state.phase is Phase.RUNNING}
-    return owners == {pair: desired.owner for pair, desired in devices.desired.items()}

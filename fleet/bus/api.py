@@ -53,6 +53,12 @@ class Stream:
         return self.config.get("max_msgs_per_subject") == 1 and self.config.get("retention") == "limits"
 
     @property
+    def emptied(self) -> bool:
+        """Whether it held something once and holds nothing, not even a delete marker: it was purged."""
+        first_seq = self.config.get("first_seq") or 1
+        return self.messages == 0 and isinstance(first_seq, int) and self.last_seq >= first_seq
+
+    @property
     def metadata(self) -> dict[str, str]:
         found = self.config.get("metadata")
         return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}

@@ -53,9 +53,15 @@ class BucketReport:
     mended: tuple[str, ...]
     problems: tuple[str, ...]
     adopted: bool = False
+    emptied: bool = False
     incarnation: str = ""
     created_s: float = 0.0
     broker_now_s: float = 0.0
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it may lack what was written: it was made just now or by somebody else, or was purged."""
+        return self.created or self.adopted or self.emptied
 
 
 def wanted_config(bucket: Bucket, *, first_seq: int) -> StreamConfig:
@@ -78,6 +84,15 @@ def wanted_config(bucket: Bucket, *, first_seq: int) -> StreamConfig:
         republish=republish,
         first_seq=first_seq,
     )
+
+
+async def check_all(js: JetStreamContext, identity: Identity) -> None:
+    """Raises PeerRefused if any of the buckets is another operator's: then none that is missing may be made, either."""
+    for bucket in Bucket:
+        with nats_errors(f"bucket {bucket.value}"):
+            found = await api.stream(js, bucket)
+        if found is not None:
+            check_identity(bucket, found, identity)
 
 
 async def ensure(
@@ -108,6 +123,7 @@ async def ensure(
                 report,
                 created=created or report.created,
                 adopted=adopted,
+                emptied=found.emptied,
                 incarnation=found.created,
                 created_s=found.created_s,
                 broker_now_s=found.now_s,

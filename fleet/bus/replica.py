@@ -166,7 +166,7 @@ class KvReplica:
         report = await buckets.ensure(self._js, self._bucket, self._identity, timeout_s=_ANSWER_S_MAX)
         replaced = self._incarnation not in {None, report.incarnation}
         self._incarnation = session.incarnation = report.incarnation
-        session.begin(StreamFacts(report.created_s, report.broker_now_s, made=report.created, replaced=replaced))
+        session.begin(StreamFacts(report.created_s, report.broker_now_s, made=report.incomplete, replaced=replaced))
         if self._consumer_asked:
             await self._delete_consumer()
         inbox = self._client.new_inbox()

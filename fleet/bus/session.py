@@ -49,8 +49,8 @@ class StreamFacts(NamedTuple):
     """What a session found when it began.
 
     `created_s` is the stream's creation time (its incarnation) and `broker_now_s` the broker's clock (0.0: not told),
-    both Unix seconds. `made`: this session had to create the stream. `replaced`: it is another incarnation than that
-    of the session before.
+    both Unix seconds. `made`: this session had to create the stream, or found one that somebody else had made or
+    purged. `replaced`: it is another incarnation than that of the session before.
     """
 
     created_s: float

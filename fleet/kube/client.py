@@ -17,12 +17,15 @@ from fleet.errors import NotFound, PeerAway, PeerRefused
 from fleet.kube import pages
 from fleet.kube.kubeconfig import open_transport
 from fleet.kube.transport import AlreadyExists, Expired, Transport
+from fleet.kube.unreadable import UNREADABLE
 
 Verb = Literal["get", "list", "watch", "create", "patch"]
 Body = Mapping[str, object] | bytes
 
 _MERGE_PATCH = "application/merge-patch+json"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _LISTS_MAX = 4
+RESOURCES = ("deployments", "devices")
 
 
 class _ReviewStatus(msgspec.Struct):
@@ -45,6 +48,14 @@ class _Uid(msgspec.Struct):
     uid: str
 
 
+class _Deletion(msgspec.Struct, rename="camel"):
+    deletion_timestamp: str | None = None
+
+
+class _Definition(msgspec.Struct):
+    metadata: _Deletion
+
+
 class _Namespace(msgspec.Struct):
     metadata: _Uid
 
@@ -57,7 +68,7 @@ class _ConfigMap(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
-S = TypeVar("S", _Review, _Stored, _Namespace, _Items, _ConfigMap)
+S = TypeVar("S", _Review, _Stored, _Namespace, _Definition, _Items, _ConfigMap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,20 @@ class KubeClient:
             raise PeerRefused(f"{e}; the operator needs the right to {_GET_IDENTITY}, cluster-wide") from e
         return self._decoded(body, _Namespace, f"GET {path}").metadata.uid
 
+    async def definitions_going(self) -> tuple[str, ...]:
+        """Those of our resources whose definition is being deleted or is gone: whatever of them goes, goes with it."""
+        going = []
+        for resource in RESOURCES:
+            path = f"{_DEFINITIONS}/{resource}.{GROUP}"
+            try:
+                body = await self._transport.call("GET", path)
+            except NotFound:
+                going.append(resource)
+                continue
+            if self._decoded(body, _Definition, f"GET {path}").metadata.deletion_timestamp is not None:
+                going.append(resource)
+        return tuple(going)
+
     async def apply(self, path: str, manifest: Mapping[str, object], *, field_manager: str) -> None:
         """Server-side apply of a whole object at `path`."""
         params = {"fieldManager": field_manager, "force": "true"}
@@ -230,7 +255,7 @@ class KubeClient:
     def _decoded(self, body: bytes, kind: type[S], what: str) -> S:
         try:
             return msgspec.json.decode(body, type=kind)
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             raise PeerAway(f"{what}: {self.server}: the server sent garbage: {e}") from e
 
     def _path(self, resource: str, name: str = "") -> str:

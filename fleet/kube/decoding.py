@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from fleet.errors import PeerAway, WireError
+from fleet.kube.unreadable import UNREADABLE
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class ObjectDecoder(Generic[S, T]):
         """One object by itself. Raises WireError if it is not one that our schema would have admitted."""
         try:
             shape = self._objects.decode(data)
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             raise WireError(f"not a {self._kind}: {e}") from e
         return self._convert(shape)
 
@@ -120,7 +121,7 @@ class ObjectDecoder(Generic[S, T]):
         """As in Decoder. Objects are converted as they are taken."""
         try:
             shapes = self._pages.decode(body).items
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return self._one_by_one(body)
         return len(shapes), ((shape.metadata.name, self._converted(shape)) for shape in shapes)
 
@@ -128,7 +129,7 @@ class ObjectDecoder(Generic[S, T]):
         """As in Decoder."""
         try:
             event = self._events.decode(line)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # Not of the shape: a bookmark, an error, a malformed object, or garbage.
             return self._other(line)
         shape = event.object
@@ -146,7 +147,7 @@ class ObjectDecoder(Generic[S, T]):
     def _one_by_one(self, body: bytes) -> tuple[int, Iterator[tuple[str, T | WireError]]]:
         try:
             named = [(_any.decode(raw).metadata.name, raw) for raw in _raw_pages.decode(body).items]
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             raise PeerAway(f"the server sent garbage: {e}") from e
         return len(named), ((name, self._alone(raw)) for name, raw in named)
 
@@ -160,7 +161,7 @@ class ObjectDecoder(Generic[S, T]):
         try:
             event = _raw_events.decode(line)
             known = _any.decode(event.object)
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             raise PeerAway(f"the server sent garbage: {e}") from e
         if event.type not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"}:
             raise PeerAway(f"{event.type} {known.code} {known.message}")

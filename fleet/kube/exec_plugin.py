@@ -24,6 +24,7 @@ import msgspec
 
 from fleet.errors import PeerAway, SettingsError
 from fleet.kube.login import Grant, bearer
+from fleet.kube.unreadable import UNREADABLE
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _DEADLINE_S = 30.0
@@ -141,7 +142,7 @@ class ExecLogin:
         output = await _output(self._plugin, where)
         try:
             credential = msgspec.json.decode(output, type=_Credential)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # Without the cause: its text may quote the output.
             raise PeerAway(f"{where}: its output is no ExecCredential") from None
         if credential.kind != "ExecCredential" or credential.api_version != self._plugin.api_version:

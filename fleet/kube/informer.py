@@ -10,6 +10,7 @@ still to come, or whether the server is about to say that the version is too old
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar
 
@@ -49,8 +50,17 @@ class InformerSink(Protocol[T_contra]):
 class Informer(Generic[T]):
     """Follows one resource of the client's namespace for ever, by `run`."""
 
-    def __init__(self, client: KubeClient, resource: str, decode: Decoder[T], sink: InformerSink[T]) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: str,
+        decode: Decoder[T],
+        sink: InformerSink[T],
+        check: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`check` raises PeerError if what was listed is not to be believed; asked after each list, the watch open."""
         self._client = client
+        self._check = check
         self._resource = resource
         self._decode = decode
         self._sink = sink
@@ -58,6 +68,7 @@ class Informer(Generic[T]):
         self._version: str | None = None
         self._turn: asyncio.Timeout | None = None
         self._refreshing = False
+        self._checked = False
 
     def refresh(self, reason: str) -> None:
         """Revoke `current` now and list again at once: what is known may be out of date without a sign of it.
@@ -103,6 +114,7 @@ class Informer(Generic[T]):
     async def _list(self) -> str:
         """Read all pages; afterwards what was known and is not in them is removed. The list's version."""
         self._sink.replay_started()
+        self._checked = False
         listed: set[str] = set()
         version = ""
         async with aclosing(pages.follow(self._client, self._resource, self._decode.page_limit)) as followed:
@@ -134,6 +146,9 @@ class Informer(Generic[T]):
             timeout_s=timeout_s,
             silence_s_max=timeout_s + _LATE_S_MAX,
         ) as lines:
+            if self._check is not None and not self._checked:
+                await self._check()
+                self._checked = True
             if not self._refreshing:
                 self._sink.replayed()
             number = 0

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from fleet.errors import PeerAway
+from fleet.kube.unreadable import UNREADABLE
 
 LIMIT = 500
 
@@ -67,10 +68,10 @@ def list_meta(resource: str, body: bytes) -> ListMeta:
     start = body.rfind(_METADATA)
     try:
         metadata = _tails.decode(b"{" + body[start:]).metadata
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         try:
             metadata = _tails.decode(body).metadata
-        except msgspec.MsgspecError as e:
+        except UNREADABLE as e:
             raise PeerAway(f"list of {resource}: the server sent garbage: {e}") from e
     if not metadata.resource_version:
         raise PeerAway(f"list of {resource}: the server sent garbage: a list without a version")

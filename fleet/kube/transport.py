@@ -11,6 +11,7 @@ import msgspec
 
 from fleet.errors import Conflict, NotFound, PeerAway, PeerError, PeerRefused
 from fleet.kube.login import Grant, Login
+from fleet.kube.unreadable import UNREADABLE
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
@@ -170,7 +171,7 @@ def _socket(address: tuple[object, ...]) -> socket.socket:
 def _error(what: str, status: int, body: bytes) -> PeerError:
     try:
         answer = msgspec.json.decode(body, type=_Status)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         answer = _Status()
     text = f"{what}: {status} {_line(answer.message) or 'without a message'}"
     match status:

@@ -23,6 +23,8 @@ _WRITES_AT_ONCE_MAX = 128
 _CHECKED_AT_ONCE_MAX = 256
 _DECISIONS_PER_TURN = 512
 _RETRY_S = 1.0
+# The broker shows what it stored within moments, unless it has lost it; a lost connection is a new replay.
+_SHOWN_S_MAX = 10.0
 
 Decision = Put | Delete
 
@@ -40,6 +42,8 @@ class DesiredWriter:
         self._announcer = parts.announcer
         self._troubles: dict[DeploymentName, Trouble] = {}
         self._echoes: Echoes[Pair] = Echoes()
+        # What was acknowledged and has not been seen since, by the revision that the broker gave it.
+        self._unseen: dict[Pair, int] = {}
         self._wake = asyncio.Event()
         self._swept: set[Pair] = set()
         self._stopping = False
@@ -60,10 +64,12 @@ class DesiredWriter:
     def heard(self, pair: Pair) -> None:
         """The bucket showed news of `pair`."""
         if self._echoes.heard(pair):
+            self._unseen.pop(pair, None)
             self._state.dirty_pairs.add(pair)
 
     def restarted(self) -> None:
         """The bucket is replayed from the start."""
+        self._unseen.clear()
         self._state.dirty_pairs.update(self._echoes.restarted())
 
     def trouble(self, name: DeploymentName) -> Trouble | None:
@@ -108,6 +114,9 @@ class DesiredWriter:
         begun = {decision.pair for decision in checked}
         swept = [pair for pair in swept if pair not in begun and pair not in self._echoes]
         checked += [d for pair in swept if (d := decide_swept(self._state, pair)) is not None]
+        if self._state.definitions_going:
+            # The sweeper brings what is still to go once they are back.
+            checked = [decision for decision in checked if isinstance(decision, Put)]
         failed: list[Pair] = []
         epoch = self._standstill.epoch
         written = await bounded(_WRITES_AT_ONCE_MAX, plain, lambda d: self._bring(d, epoch, failed))
@@ -129,12 +138,17 @@ class DesiredWriter:
         pairs = [decision.pair for decision in decisions]
         try:
             fresh = await read_afresh(self._kube, pairs)
+            if any(isinstance(decision, Delete) for decision in decisions):
+                # Their objects may go because their definition goes, which nobody may have meant for the fleet.
+                self._state.definitions_going = await self._kube.definitions_going()
         except PeerError as e:
             failed.extend(pairs)
             self._log.warning("fresh_read_failed", pairs=len(pairs), reason=str(e))
             return 0
         confirmed: list[Decision] = []
         for decision in decisions:
+            if isinstance(decision, Delete) and self._state.definitions_going:
+                continue
             again = confirm(self._state, decision, fresh)
             if again is not None:
                 confirmed.append(again)
@@ -160,9 +174,10 @@ class DesiredWriter:
         self._echoes.began(pair)
         try:
             if isinstance(decision, Put):
-                await writes.put(self._js, Bucket.DESIRED_STATE, key, decision.value, expected=decision.expected)
+                value = decision.value
+                revision = await writes.put(self._js, Bucket.DESIRED_STATE, key, value, expected=decision.expected)
             else:
-                await writes.delete(self._js, Bucket.DESIRED_STATE, key, expected=decision.expected)
+                revision = await writes.delete(self._js, Bucket.DESIRED_STATE, key, expected=decision.expected)
         except PeerError as e:
             self._echoes.forget(pair)
             failed.append(pair)
@@ -178,7 +193,18 @@ class DesiredWriter:
         if self._echoes.acknowledged(pair):
             self._state.dirty_pairs.add(pair)
             self.wake()
+        else:
+            self._unseen[pair] = revision
+            asyncio.get_running_loop().call_later(_SHOWN_S_MAX, self._look_for, pair, revision)
         return True
+
+    def _look_for(self, pair: Pair, revision: int) -> None:
+        """A broker that acknowledged a write and does not show it is not to be waited for in silence."""
+        # Whatever keeps us from converging is told there.
+        if self._unseen.get(pair) == revision and self._recovery.converged:
+            reason = f"{Bucket.DESIRED_STATE}: the broker acknowledged {desired_key(pair)} and does not show it"
+            self._log.warning("desired_write_unseen", key=desired_key(pair), revision=revision)
+            self._in_trouble(pair.deployment, reason)
 
     def _holds(self, decision: Decision) -> bool:
         """Whether the state still asks for this write: news may have come since it was decided."""

@@ -9,6 +9,7 @@ import msgspec
 from fleet.errors import PeerAway, PeerError, WireError
 from fleet.kube.client import KubeClient
 from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
+from fleet.kube.unreadable import UNREADABLE
 from fleet.operator.bounded import bounded
 from fleet.operator.decide import Fresh
 from fleet.wire import Pair
@@ -74,5 +75,5 @@ async def _objects(
 def _name(resource: str, raw: msgspec.Raw) -> str:
     try:
         return _envelopes.decode(raw).metadata.name
-    except msgspec.MsgspecError as e:
+    except UNREADABLE as e:
         raise PeerAway(f"list of {resource}: the server sent garbage: {e}") from e

@@ -2,15 +2,21 @@
 
 A device is silent when its last heartbeat is older than the limit. But a beat may be missing because the broker took
 none, or because we were not there to see it. So silence is judged only
-- when a later beat of somebody shows that the broker was accepting after the limit had passed, or
+- when later beats of others show that the broker was accepting all the while after the limit had passed, or
 - after one limit of unbroken connection of ours.
 Until then it is unknown. A verdict stands until the device beats again.
+
+A pause in everybody's beats is the broker's, or ours: the first to beat after it says nothing about those who are about
+to. So the wait for the others begins anew with that beat.
 """
 
 import math
 from enum import StrEnum
 
 from fleet.wire import DeviceId
+
+# Of the limit. Agents beat several times within it, so that no device makes such a pause while all is well.
+_PAUSE_SHARE = 0.5
 
 
 class Verdict(StrEnum):
@@ -36,6 +42,9 @@ class Liveness:
         self._unheard_silent = False
         self._created_s = -math.inf
         self._newest_s = -math.inf
+        # The first beat after the last pause that we lived to see; a first replay tells last beats only, and no pause.
+        self._accepting_since_s = -math.inf
+        self._was_connected = False
         # Broker's clock minus ours.
         self._offset_s: float | None = None
         self._connected_at_s: float | None = None
@@ -50,6 +59,7 @@ class Liveness:
     def connected(self, now_s: float) -> None:
         """From now on, no beat that the broker stores escapes us."""
         self._connected_at_s = now_s
+        self._was_connected = True
 
     def broken(self) -> None:
         """The connection, or we, stood still."""
@@ -57,6 +67,8 @@ class Liveness:
 
     def beat(self, device: DeviceId, at_s: float) -> bool:
         """A heartbeat that the broker stored at `at_s`. True if the device's verdict may have changed."""
+        if self._was_connected and at_s - self._newest_s > self.limit_s * _PAUSE_SHARE:
+            self._accepting_since_s = at_s
         self._newest_s = max(self._newest_s, at_s)
         queue = self._queue_of(device)
         if queue is not None:
@@ -105,6 +117,8 @@ class Liveness:
             return -math.inf, -math.inf
         quiet_before_s = max(self._newest_s, self._offset_s + now_s) - self.limit_s
         silent_before_s = self._newest_s - self.limit_s
+        if silent_before_s <= self._accepting_since_s:
+            silent_before_s = -math.inf
         if self._connected_at_s is not None and now_s - self._connected_at_s > self.limit_s:
             silent_before_s = quiet_before_s
         return quiet_before_s, silent_before_s

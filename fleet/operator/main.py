@@ -5,7 +5,6 @@ whatever is away is waited for, for ever and visibly; whatever is unexpected end
 """
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -24,7 +23,7 @@ from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
 from fleet.logs import get_logger
-from fleet.operator import sources
+from fleet.operator import collector, sources
 from fleet.operator.announcer import Announcer
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.desired_writer import DesiredWriter
@@ -37,7 +36,7 @@ from fleet.operator.parts import Parts
 from fleet.operator.recovery import Recovery
 from fleet.operator.sources import BucketSource
 from fleet.operator.standstill import Standstill
-from fleet.operator.startup import check_access, until
+from fleet.operator.startup import check_access, check_cluster, until
 from fleet.operator.state import FleetState
 from fleet.operator.status import Trouble
 from fleet.operator.status_ticker import StatusTicker
@@ -45,10 +44,11 @@ from fleet.operator.sweeper import Sweeper
 from fleet.settings import OperatorSettings
 from fleet.wire import Bucket, DeploymentName, DeviceId, Pair
 
-_REPLAYED_MAX = 1_000_000
 _FINISH_S_MAX = 3.0
 _CAUGHT_UP_S_MAX = 5.0
 _REPUBLISH_S_MIN, _REPUBLISH_DEVICES_PER_S = 30, 2000
+# After the server was away, agents connect again within seconds, or minutes; then the window has to pass.
+_ASK_AGAIN_AFTER_S = (3.0, 10.0, 60.0)
 
 Loop = Callable[[], Awaitable[None]]
 S = TypeVar("S")
@@ -71,18 +71,18 @@ class Operator:
         self._log = get_logger("operator")
         self._stop = asyncio.Event()
         self._links = NatsLinks(settings.nats_url, deadline_s=settings.start_timeout_s)
-        # Buckets that were missing when we started: what they held must be asked for.
+        # Buckets that were missing or not ours when we started: what they held must be asked for.
         self._made: set[Bucket] = set()
         self._replicas: Mapping[Bucket, KvReplica] = {}
         self._informers: list[Informer[Deployment] | Informer[Device]] = []
         self._asking: set[asyncio.Task[None]] = set()
+        # Devices that were asked to publish again and have not introduced themselves since.
+        self._unheard: set[DeviceId] = set()
         self._finish: Callable[[], Awaitable[None]] = _nothing
 
     async def run(self) -> None:
         """Raises FleetError with one clear line if it could not start; other exceptions are crashes."""
-        # A replay makes objects by the hundred thousand, none of them garbage: the collector looks after it.
-        gc.freeze()
-        gc.set_threshold(_REPLAYED_MAX, 20, 50)
+        collector.before_replay()
         async with AsyncExitStack() as stack:
             self._take_over(stack)
             loops = await self._unless_stopped(self._start(stack))
@@ -155,6 +155,11 @@ class Operator:
                 part.wake()
 
         def ask_again() -> None:
+            # What a loss before this one made us wait for comes with it.
+            for asking in self._asking:
+                asking.cancel()
+            self._unheard.clear()
+            self._unheard.update(state.devices)
             window_s = max(_REPUBLISH_S_MIN, len(state.devices) // _REPUBLISH_DEVICES_PER_S)
             asking = asyncio.get_running_loop().create_task(self._ask_again(client, window_s))
             self._asking.add(asking)
@@ -171,7 +176,7 @@ class Operator:
             Bucket.DESIRED_STATE: sources.desired_source(state, books, keys, writer),
             Bucket.DEVICE_STATE: sources.reports_source(state, books, keys, ask_again),
             Bucket.DEVICE_HEARTBEAT: sources.HeartbeatSource(state, books, keys, content_lost=ask_again, now_s=now_s),
-            Bucket.DEVICE_INFO: sources.infos_source(state, books, keys, ask_again),
+            Bucket.DEVICE_INFO: sources.infos_source(state, books, keys, ask_again, self._unheard.discard),
         }
         for bucket in self._made:
             sinks[bucket].made()
@@ -181,8 +186,12 @@ class Operator:
             for bucket, follower in followers.items()
         }
         last = DeploymentsLast(sources.deployments_source(state, books, ticker), books, state)
-        deployments = Informer(kube, "deployments", decode_deployment, last)
-        devices = Informer(kube, "devices", decode_device, sources.devices_source(state, books))
+
+        async def same_cluster() -> None:
+            check_cluster(await kube.cluster_uid(), identity)
+
+        deployments = Informer(kube, "deployments", decode_deployment, last, same_cluster)
+        devices = Informer(kube, "devices", decode_device, sources.devices_source(state, books), same_cluster)
         self._replicas = replicas
         self._informers = [deployments, devices]
         return ticker, {
@@ -206,13 +215,21 @@ class Operator:
             await replica.caught_up(_CAUGHT_UP_S_MAX)
 
     async def _ask_again(self, client: Client, window_s: int) -> None:
+        """Ask now, and again while some have not answered: who has yet to connect again hears nothing."""
+        pauses_s = list(_ASK_AGAIN_AFTER_S)
+        await self._ask(client, window_s)
+        while pauses_s and self._unheard:
+            await asyncio.sleep(pauses_s.pop(0))
+            if self._unheard:
+                await self._ask(client, window_s)
+
+    async def _ask(self, client: Client, window_s: int) -> None:
         try:
             await republish.ask(client, window_s)
         except PeerError as e:
-            # Agents publish all they have by themselves, too, only later.
             self._log.warning("republish_not_asked", reason=str(e))
         else:
-            self._log.info("republish_asked", window_s=window_s)
+            self._log.info("republish_asked", window_s=window_s, unheard=len(self._unheard))
 
     def _stood_still(self, still_s: float) -> None:
         """What we know is old by as much, and whoever else runs may have acted on newer."""
@@ -288,11 +305,12 @@ class Operator:
             replica.disconnected()
 
     async def _ensure_buckets(self, js: JetStreamContext, identity: Identity) -> None:
+        await buckets.check_all(js, identity)
         for bucket in Bucket:
             self._bucket_ready(await buckets.ensure(js, bucket, identity))
 
     def _bucket_ready(self, report: BucketReport) -> None:
-        if report.created:
+        if report.incomplete:
             self._made.add(report.bucket)
         self.health.notes[report.bucket.value] = tuple(report.problems)
         if report.created or report.mended or report.problems or report.adopted:

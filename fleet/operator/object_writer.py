@@ -163,7 +163,10 @@ class ObjectWriter:
         except WireError:
             # It is there, and nobody knows what it says.
             return False
-        return device is not None and device.deleting and FINALIZER in device.finalizers
+        if device is None or not device.deleting or FINALIZER not in device.finalizers:
+            return False
+        # Nobody asked for this device to go if all of them go with their definition.
+        return not await self._kube.definitions_going()
 
     def _later(self, step: Step) -> None:
         asyncio.get_running_loop().call_later(_RETRY_S, self._again, step)

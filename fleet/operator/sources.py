@@ -4,7 +4,6 @@ Keys and values are parsed here, at the edge. What cannot be parsed is counted, 
 bad entry poisons nothing.
 """
 
-import gc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
@@ -13,6 +12,7 @@ from fleet.bus.replica import Entry, StreamFacts
 from fleet.errors import WireError
 from fleet.kube.objects import Deployment, Device
 from fleet.logs import get_logger
+from fleet.operator import collector
 from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_info, decode_report
 from fleet.operator.keys import PairKeys
 from fleet.operator.metrics import Metrics
@@ -35,8 +35,6 @@ SOURCES = (DEPLOYMENTS, DEVICES, DESIRED_STATE, DEVICE_STATE, DEVICE_HEARTBEAT)
 # Registration and the sweep wait for it, and nothing else does.
 BESIDE = (DEVICE_INFO,)
 _COMPLAINTS_MAX = 10_000
-# So many new objects between two looks of the collector.
-_GARBAGE_MAX = 100_000
 
 T = TypeVar("T")
 N = TypeVar("N", Pair, DeviceId)
@@ -84,9 +82,7 @@ class Books:
             self._log.info("source_current", source=source, seen=self.recovery.sources[source].seen)
         if self.recovery.converged and not was_converged:
             self._log.info("converged")
-            # What was replayed is here to stay: the collector need not look through it again and again.
-            gc.freeze()
-            gc.set_threshold(_GARBAGE_MAX, 20, 50)
+            collector.after_replay()
         self.after_replay()
         self.wake()
 
@@ -313,9 +309,15 @@ class HeartbeatSource(BucketSource[DeviceId]):
 
 
 def infos_source(
-    state: FleetState, books: Books, keys: PairKeys, content_lost: Callable[[], None]
+    state: FleetState,
+    books: Books,
+    keys: PairKeys,
+    content_lost: Callable[[], None],
+    heard: Callable[[DeviceId], None] = lambda _: None,
 ) -> BucketSource[DeviceId]:
     def fold(device: DeviceId, entry: Entry) -> None:
+        if entry.value is not None:
+            heard(device)
         state.introduce(device, None if entry.value is None else decode_info(entry.value).labels)
 
     return BucketSource(DEVICE_INFO, books, parse_key=keys.of_info_key, fold=fold, content_lost=content_lost)

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from fleet.bus.buckets import Identity
+from fleet.crds import GROUP
 from fleet.errors import PeerAway, PeerRefused
-from fleet.kube.client import Access, KubeClient
+from fleet.kube.client import RESOURCES, Access, KubeClient
 from fleet.logs import get_logger
 
+_DEFINITIONS, _EXTENSIONS = "customresourcedefinitions", "apiextensions.k8s.io"
 NEEDED_ACCESS = (
     Access("get", "deployments"),
     Access("list", "deployments"),
@@ -23,6 +26,7 @@ NEEDED_ACCESS = (
     Access("get", "configmaps", group=""),
     Access("create", "configmaps", group=""),
     Access("patch", "configmaps", group=""),
+    *(Access("get", _DEFINITIONS, group=_EXTENSIONS, namespaced=False, name=f"{name}.{GROUP}") for name in RESOURCES),
 )
 _RETRY_S = 0.5
 
@@ -62,9 +66,18 @@ async def check_access(kube: KubeClient) -> str:
             f"Kubernetes API at {kube.server}: this user may not {', '.join(missing)} in namespace "
             f"{kube.namespace}; give it the rights that docs/contract.md lists"
         )
-    for resource in ("deployments", "devices"):
+    for resource in RESOURCES:
         try:
             await kube.list_page(resource, limit=1, continue_token="")
         except PeerRefused as e:
             raise PeerRefused(f"{e}; are the CRDs installed? `fleet crds --apply` installs them") from e
     return await kube.cluster_uid()
+
+
+def check_cluster(found: str, identity: Identity) -> None:
+    """Raises PeerRefused if the API server answers for another cluster than it did at the start."""
+    if found != identity.cluster:
+        raise PeerRefused(
+            f"the API server answers for cluster {found} now; the buckets belong to namespace {identity.namespace} of "
+            f"cluster {identity.cluster}: nothing is written"
+        )

@@ -56,6 +56,8 @@ class FleetState:
         self.unwanted_of_deployment: Counter[DeploymentName] = Counter()
         self.unwanted_of_device: Counter[DeviceId] = Counter()
         self.live_keys = 0
+        # Resources whose definition was being deleted when it was looked at last: nothing is taken away meanwhile.
+        self.definitions_going: tuple[str, ...] = ()
         # Keys that were live and then gone without a marker.
         self.vanished: set[Pair] = set()
         self.dirty_pairs: set[Pair] = set()

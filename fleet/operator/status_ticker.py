@@ -2,12 +2,16 @@
 
 Two operators may run. Each patch is fenced by the object's version, and after somebody else's patch we first see what
 they can have seen: then no status ever goes back to an older world.
+
+A patch that fails stays due for the next tick. Many that fail are trouble of the API server's: the tick gives up, and
+the ticks come with pauses that grow until one gets through.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+from fleet.backoff import Backoff
 from fleet.errors import Conflict, NotFound, PeerError
 from fleet.kube.objects import Deployment
 from fleet.logs import get_logger
@@ -20,6 +24,8 @@ from fleet.wire import DeploymentName
 
 TICK_S = 1.0
 _PATCHES_AT_ONCE_MAX = 8
+# One Deployment may be refused for reasons of its own; so many in one tick are not.
+_FAILURES_MAX = 8
 # A tick that takes longer than this is not slow, it hangs.
 _TICK_LATE_S = 10.0
 
@@ -49,6 +55,11 @@ class StatusTicker:
         self._converged = asyncio.Event()
         self._log = get_logger("status")
         self._due_at: float | None = None
+        # Whose last patch failed, and which failure that was.
+        self._failed: dict[DeploymentName, int] = {}
+        self._failures = 0
+        self._failures_before = 0
+        self._backoff = Backoff()
         # Somebody else may have patched, on news that we have yet to get.
         self._foreign = True
         self._stopping = False
@@ -101,12 +112,13 @@ class StatusTicker:
                         await self.tick()
                 finally:
                     self._idle.set()
-            await asyncio.sleep(max(0.0, started + TICK_S - loop.time()))
+            await asyncio.sleep(max(0.0, started + TICK_S - loop.time()) + self._pause_s())
             if not self._recovery.converged:
                 self._converged.clear()
 
     async def tick(self) -> None:
         """Patch what changed. What could not be patched stays dirty for the next tick."""
+        self._failures_before = self._failures
         if not self._recovery.converged:
             return
         self._state.advance(asyncio.get_running_loop().time())
@@ -121,15 +133,29 @@ class StatusTicker:
         dirty = [name for name in self._state.dirty_status if name not in self._echoes]
         self._state.dirty_status.difference_update(dirty)
         epoch = self._standstill.epoch
-        await bounded(_PATCHES_AT_ONCE_MAX, sorted(dirty), lambda name: self._patch(name, epoch))
+        # In turn, those that never failed first: however many are refused for ever, the others are not kept waiting.
+        dirty.sort(key=lambda name: (self._failed.get(name, 0), name))
+        await bounded(_PATCHES_AT_ONCE_MAX, dirty, lambda name: self._patch(name, epoch))
+
+    @property
+    def _gave_up(self) -> bool:
+        return self._failures - self._failures_before >= _FAILURES_MAX
+
+    def _pause_s(self) -> float:
+        """What comes on top of the time between two ticks."""
+        if self._gave_up:
+            return self._backoff.delay_s(lasted_s=0.0)
+        self._backoff = Backoff()
+        return 0.0
 
     async def _patch(self, name: DeploymentName, epoch: int) -> bool:
         """True if a patch was stored."""
         deployment = self._state.deployments.get(name)
         if deployment is None:
+            self._failed.pop(name, None)
             return False
         self._standstill.check()
-        if not self._recovery.converged or self._foreign or epoch != self._standstill.epoch:
+        if self._gave_up or not self._recovery.converged or self._foreign or epoch != self._standstill.epoch:
             self._state.dirty_status.add(name)
             return False
         tally = self._state.tallies[name]
@@ -155,10 +181,14 @@ class StatusTicker:
             if isinstance(e, Conflict):
                 # The news that came while we asked may have been theirs, and not the echo of ours.
                 self._foreign = True
+            else:
+                self._failures += 1
+                self._failed[name] = self._failures
             outcome = "conflict" if isinstance(e, Conflict) else "failed"
             self._metrics.patches.labels(outcome).inc()
             self._log.warning("status_patch_failed", deployment=name, outcome=outcome, reason=str(e))
             return False
+        self._failed.pop(name, None)
         if version == deployment.resource_version:
             # The server took our status for the one it has, so no news of it will come.
             self._echoes.forget(name)

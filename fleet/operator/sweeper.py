@@ -4,7 +4,7 @@ The question stands in a ConfigMap of the namespace; `fleet approve-sweep` answe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fleet.errors import PeerError
 from fleet.logs import get_logger
@@ -47,19 +47,20 @@ class Sweeper:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            going = await self._definitions_going()
             if self._recovery.converged:
-                await self._look(loop.time)
+                await self._look(going, loop.time)
             await asyncio.sleep(_EVERY_S)
 
-    async def _look(self, now_s: Callable[[], float]) -> None:
+    async def _look(self, going: Sequence[str], now_s: Callable[[], float]) -> None:
         pairs = sorted(self._state.unwanted)
         told = [pair for pair in pairs if is_told(self._state, pair)]
-        if told:
+        if told and not going:
             self._writer.sweep(told)
         if not self._recovery.sources[Bucket.DEVICE_INFO.value].current:
             # Nobody can say yet whose device is about to be registered.
             return
-        orphans = [pair for pair in pairs if is_orphan(self._state, pair)]
+        orphans = [p for p in pairs if is_orphan(self._state, p) or (going and is_told(self._state, p))]
         approved = None
         if self._asked is not None and self._asked == self.brake.held:
             approved = await self._answer()
@@ -71,7 +72,7 @@ class Sweeper:
             if not objects
         ]
         released = self.brake.release(
-            orphans, live_keys=self._state.live_keys, empty=empty, approved=approved, now_s=now_s()
+            orphans, live_keys=self._state.live_keys, empty=empty, going=going, approved=approved, now_s=now_s()
         )
         if released:
             self._writer.sweep(released)
@@ -91,6 +92,15 @@ class Sweeper:
             if held_of.get(name) != self._held_of.get(name) and name in self._state.deployments:
                 self._state.dirty_status.add(name)
         self._held_of = held_of
+
+    async def _definitions_going(self) -> tuple[str, ...]:
+        """Those that a writer found to be going and that still are."""
+        if self._state.definitions_going:
+            try:
+                self._state.definitions_going = await self._kube.definitions_going()
+            except PeerError as e:
+                self._log.warning("definitions_not_read", reason=str(e))
+        return self._state.definitions_going
 
     async def _answer(self) -> str | None:
         try:

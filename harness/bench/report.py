@@ -51,6 +51,19 @@ def state_change_rows(answer: Json) -> tuple[Rows, list[str]]:
     return rows, [f"a change costs {answer['cpu_ratio_100k_over_1k']} x as much at {large} devices as at {small}"]
 
 
+def suite_rows(answer: Json) -> tuple[Rows, list[str]]:
+    """One row per suite, and what to say below them."""
+    rows = [["suite", "seconds"], *([name, str(total)] for name, total in mapping(answer["suite_s"]).items())]
+    notes = [
+        f"{answer['cases']} cases take {answer['suite_over_naive']} x what they take alone in fresh environments",
+        f"a clean world costs {answer['reset_over_start']} x the first start of {answer['start_s']} s",
+    ]
+    missed = answer["not_passed"]
+    if isinstance(missed, list) and missed:
+        notes.append(f"not passed: {', '.join(map(str, missed))}")
+    return rows, notes
+
+
 def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 

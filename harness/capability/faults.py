@@ -1,4 +1,4 @@
-"""Probes of what faults need: system-call injection, and networks of one's own."""
+"""Probes of what faults need: system-call injection, networks of one's own, and memory that runs out."""
 
 from typing import Final
 
@@ -18,6 +18,18 @@ ip link set near up
 ip -n far link set far up
 ip -oneline link show near
 ip netns delete far
+"""
+
+# Version 1 of the hierarchy, or version 2. Who enters the group may not have a single page more.
+_MEMORY_SCRIPT: Final = """
+root=/sys/fs/cgroup/memory limit=memory.limit_in_bytes events=memory.oom_control
+[ -e $root/$limit ] || { root=/sys/fs/cgroup limit=memory.max events=memory.events; }
+group=$root/fleetproof-probe-$$
+mkdir $group
+trap 'rmdir $group' EXIT
+echo 0 > $group/$limit
+sh -c "echo \\$\\$ > $group/cgroup.procs; exec true" || true
+grep '^oom_kill ' $group/$events
 """
 
 
@@ -44,6 +56,16 @@ def netns() -> ProbeResult:
     return Available(version.output.replace("ip utility, ", ""))
 
 
+def memory_cgroup() -> ProbeResult:
+    """A process that enters a control group without memory is killed, and the kernel counts it."""
+    ended = run(["sh", "-euc", _MEMORY_SCRIPT], deadline_s=_DEADLINE_S)
+    if ended.code != 0:
+        return ended.refusal()
+    if not ended.output.endswith("oom_kill 1"):
+        return Unavailable(Reason.DOES_NOT_WORK, "a process in a control group without memory was not killed")
+    return Available("the kernel killed a process that had no memory left")
+
+
 STRACE_INJECT: Final = Capability(
     name="strace-inject",
     title="strace kills a process at a chosen system call",
@@ -57,4 +79,11 @@ NETNS: Final = Capability(
     used_for="taking one device's link down",
     enable="apt-get install iproute2, and run as root (CAP_NET_ADMIN and CAP_SYS_ADMIN)",
     probe=netns,
+)
+MEMORY_CGROUP: Final = Capability(
+    name="memory-cgroup",
+    title="a process that has no memory left is killed",
+    used_for="an operator that runs out of memory",
+    enable="run as root with the memory control group at /sys/fs/cgroup writable",
+    probe=memory_cgroup,
 )

@@ -7,13 +7,13 @@ from typing import Final
 
 from harness.capability.attempt import Obstacle
 from harness.capability.containers import DOCKER, PODMAN
-from harness.capability.faults import NETNS, STRACE_INJECT
+from harness.capability.faults import MEMORY_CGROUP, NETNS, STRACE_INJECT
 from harness.capability.machines import EMULATION, KVM, LIBVIRT
 from harness.capability.model import Capability, ProbeResult, Reason, Unavailable
 from harness.capability.programs import PROGRAMS
 from harness.errors import HarnessError
 
-CAPABILITIES: Final = (*PROGRAMS, STRACE_INJECT, NETNS, DOCKER, PODMAN, KVM, EMULATION, LIBVIRT)
+CAPABILITIES: Final = (*PROGRAMS, STRACE_INJECT, NETNS, MEMORY_CGROUP, DOCKER, PODMAN, KVM, EMULATION, LIBVIRT)
 """In the order in which a person wants to read them."""
 
 _results: dict[str, ProbeResult] = {}

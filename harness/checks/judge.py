@@ -9,7 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ParamSpec
+from typing import Generic, ParamSpec
 
 from harness.history import Argument, History, VerdictOutcome, worst
 
@@ -49,16 +49,22 @@ def check(function: Ask) -> Check:
     return Check(_name(function), {}, function)
 
 
-def check_of(factory: Callable[P, Ask]) -> Callable[P, Check]:
-    """Decorates what makes a check of arguments: plain values, for they are stored with the verdict."""
+class CheckFactory(Generic[P]):
+    """Makes checks of one function, each with its own arguments."""
 
-    @functools.wraps(factory)
-    def make(*args: P.args, **kwargs: P.kwargs) -> Check:
-        bound = inspect.signature(factory).bind(*args, **kwargs)
+    def __init__(self, factory: Callable[P, Ask]) -> None:
+        self.factory = factory
+        functools.update_wrapper(self, factory)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Check:
+        bound = inspect.signature(self.factory).bind(*args, **kwargs)
         bound.apply_defaults()
-        return Check(_name(factory), bound.arguments, factory(*args, **kwargs))
+        return Check(_name(self.factory), bound.arguments, self.factory(*args, **kwargs))
 
-    return make
+
+def check_of(factory: Callable[P, Ask]) -> CheckFactory[P]:
+    """Decorates what makes a check of arguments: plain values, for they are stored with the verdict."""
+    return CheckFactory(factory)
 
 
 def _name(function: Callable[..., object]) -> str:

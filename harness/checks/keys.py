@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import Key, witness_gap
 from harness.checks.timeline import Stretch, Timeline
-from harness.history import History, KvEntry
+from harness.history import History, KeysLost, KvEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,14 @@ class _Absence:
     from_s: float
     until_s: float | None
     lines: tuple[int, ...]
+
+
+class _Change(NamedTuple):
+    """From `at_s` on a key was there, or was not. In the order of their lines."""
+
+    line: int
+    at_s: float
+    there: bool
 
 
 @check
@@ -66,7 +75,7 @@ def no_wanted_key_absent(bound_s: float) -> Ask:
     def ask(history: History) -> Finding:
         if (gap := witness_gap(history)) is not None:
             return inconclusive(name, gap)
-        timeline, entries = Timeline(history), _entries_by_key(history)
+        timeline, changes = Timeline(history), _changes_by_key(history)
         ended_s = history.records[-1].at_s if history.records else 0.0
         wanted = 0
         absences: list[_Absence] = []
@@ -74,7 +83,7 @@ def no_wanted_key_absent(bound_s: float) -> Ask:
             stretches = [stretch for stretch in timeline.stretches(key) if stretch.wanted]
             wanted += len(stretches)
             for stretch in stretches:
-                absences += _absences(key, stretch, entries.get(key, []))
+                absences += _absences(key, stretch, changes.get(key, []))
         if not wanted:
             return inconclusive(name, "no key was ever wanted, so none could be missing")
         late = [a for a in absences if a.until_s is None or a.until_s - a.from_s > bound_s]
@@ -96,17 +105,16 @@ def no_wanted_key_absent(bound_s: float) -> Ask:
     return ask
 
 
-def _absences(key: Key, stretch: Stretch, entries: Sequence[tuple[int, KvEntry]]) -> list[_Absence]:
+def _absences(key: Key, stretch: Stretch, changes: Sequence[_Change]) -> list[_Absence]:
     """The times within a wanted stretch in which the key was not there."""
     found: list[_Absence] = []
     begin_s, end_s = stretch.begins_to_s, stretch.ends_from_s
     present = False
     since: tuple[float, tuple[int, ...]] = (begin_s, stretch.lines[:1])
-    for line, entry in entries:
-        at_s = _stored_s(entry)
+    for line, at_s, there in changes:
         if at_s >= end_s:
             break
-        if entry.operation == "put":
+        if there:
             if not present and at_s > since[0]:
                 found.append(_Absence(key, since[0], at_s, (*since[1], line)))
             present = True
@@ -119,6 +127,20 @@ def _absences(key: Key, stretch: Stretch, entries: Sequence[tuple[int, KvEntry]]
         if at_end or end_s > since[0]:
             found.append(_Absence(key, since[0], None if at_end else end_s, since[1]))
     return found
+
+
+def _changes_by_key(history: History) -> dict[Key, list[_Change]]:
+    """When each key was stored, deleted or lost; of a loss the time at which it was found out."""
+    changes: dict[Key, list[_Change]] = defaultdict(list)
+    for key, entries in _entries_by_key(history).items():
+        changes[key] += [_Change(line, _stored_s(entry), entry.operation == "put") for line, entry in entries]
+    for line, lost in history.numbered(KeysLost, lambda k: k.bucket == Bucket.DESIRED_STATE):
+        for name in lost.keys:
+            device, _, deployment = name.rpartition(".")
+            changes[device, deployment].append(_Change(line, lost.at_s, there=False))
+    for of_key in changes.values():
+        of_key.sort()
+    return changes
 
 
 def _entries_by_key(history: History) -> dict[Key, list[tuple[int, KvEntry]]]:

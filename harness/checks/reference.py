@@ -22,15 +22,20 @@ from fleet.wire import (
     Volume,
     decode_desired_state,
     decode_device_state,
+    parse_desired_key,
+    parse_state_key,
 )
 from harness.checks.silence import silent_at_end
 from harness.checks.window import last_read
-from harness.history import History, KvEntry, Meta, Op, Resource
+from harness.history import HAND, History, KeysLost, KvEntry, Meta, Op, Process, Resource
 
 Key = tuple[str, str]
 """(device, deployment)"""
 
 Json = dict[str, object]
+
+_PUT_STATE = f"put {Bucket.DEVICE_STATE}"
+_DELETE_STATE = f"delete {Bucket.DEVICE_STATE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class World:
         for deployment in deployments.values():
             score = score_of(deployment.spec)
             wanted |= {(d.name, deployment.name): score for d in devices.values() if selects(deployment, d)}
-        return cls(deployments, wanted, _stored(history), _reports(history), silent_at_end(history))
+        return cls(deployments, wanted, _stored(history), reports_known(history), silent_at_end(history))
 
     def aggregate(self, deployment: str) -> Aggregate:
         """The counts that a Deployment's status should show."""
@@ -131,12 +136,12 @@ def selects(deployment: Resource, device: Resource) -> bool:
 def witness_gap(history: History) -> str | None:
     """In words, why the witness of desired-state cannot have seen all that the bucket holds; None if it has.
 
-    A message that it missed, a stream that was purged or made again: then `World.stored` is not what is stored.
+    A message that it missed, keys whose loss it did not find out: then `World.stored` is not what is stored.
     """
     entries = list(history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE))
-    read = last_read(history, Bucket.DESIRED_STATE)
+    read, keys = last_read(history, Bucket.DESIRED_STATE), len(_keys_stored(history))
     if read is None:
-        return f"{Bucket.DESIRED_STATE} was written and is not there at the end" if entries else None
+        return f"{Bucket.DESIRED_STATE} was written and is not there at the end" if keys else None
     line, state = read
     if entries and entries[-1][0] > line:
         # Still being written while the broker was asked: the two counts belong to different instants.
@@ -144,7 +149,6 @@ def witness_gap(history: History) -> str | None:
     newest = entries[-1][1].revision if entries else 0
     if state.messages and newest != state.last_seq:
         return f"the broker's newest write of {Bucket.DESIRED_STATE} is {state.last_seq}, the witness's {newest}"
-    keys = len({entry.key for _, entry in entries})
     if state.history_per_key == 1 and keys != state.messages:
         return f"{Bucket.DESIRED_STATE} holds {state.messages} keys and delete markers, the witness saw {keys}"
     return None
@@ -203,42 +207,90 @@ def _service(item: Json) -> Service:
     )
 
 
+def _keys_stored(history: History) -> set[str]:
+    """Keys of desired-state that hold a value or a delete marker, by the witness."""
+    keys: set[str] = set()
+    for record in history.records:
+        if isinstance(record, KvEntry) and record.bucket == Bucket.DESIRED_STATE:
+            keys.add(record.key)
+        elif isinstance(record, KeysLost) and record.bucket == Bucket.DESIRED_STATE:
+            keys.difference_update(record.keys)
+    return keys
+
+
 def _stored(history: History) -> dict[Key, DesiredState | None]:
+    """A key that cannot be parsed is nobody's."""
     stored: dict[Key, DesiredState | None] = {}
-    for entry in history.of(KvEntry):
-        device, _, deployment = entry.key.rpartition(".")
-        if entry.operation == "delete":
-            stored.pop((device, deployment), None)
+    for entry in history.records:
+        if isinstance(entry, KeysLost):
+            for key in entry.keys:
+                with contextlib.suppress(WireError):
+                    stored.pop(parse_desired_key(key), None)
+        if not isinstance(entry, KvEntry):
             continue
         try:
-            stored[device, deployment] = decode_desired_state(entry.value.encode())
+            pair = parse_desired_key(entry.key)
         except WireError:
-            stored[device, deployment] = None
+            continue
+        if entry.operation == "delete":
+            stored.pop(pair, None)
+            continue
+        try:
+            stored[pair] = decode_desired_state(entry.value.encode())
+        except WireError:
+            stored[pair] = None
     return stored
 
 
-def _reports(history: History) -> dict[Key, DeviceState]:
-    """The newest report, by event time, that was acknowledged for each pair.
+def reports_known(history: History, *, clamped: bool = True, by_event_time: bool = True) -> dict[Key, DeviceState]:
+    """The newest report of each pair, by event time, among those that an operator can know.
 
-    An event later than its storing counts as of then, so that no clock that is ahead has the last word for ever.
+    Who runs keeps the last good report when one that is malformed or older takes its place in the bucket. That dies
+    with the last operator: the next one finds what is stored. An event later than its storing counts as of then, so
+    that no clock that is ahead has the last word for ever.
+
+    Args:
+        history: what happened.
+        clamped: False for the model of an operator that believes every time.
+        by_event_time: False for one to which the report that was stored last is the newest.
     """
-    reports: dict[Key, DeviceState] = {}
+    stored: dict[Key, DeviceState | None] = {}
+    known: dict[Key, DeviceState] = {}
+    living: set[str] = set()
     meta = history.of(Meta)
-    began_at = datetime.fromisoformat(meta[0].started_at) if meta else None
-    for op in history.of(Op):
-        if op.outcome != "ok":
-            continue
-        device, _, deployment = op.target.rpartition(".")
-        if op.action == "delete device-state":
-            reports.pop((device, deployment), None)
-        elif op.action == "put device-state":
-            # A malformed one is no report.
-            with contextlib.suppress(WireError):
-                report = decode_device_state(op.detail.encode())
-                if began_at is not None:
-                    stored_at = began_at + timedelta(seconds=op.at_s)
-                    report = replace(report, last_event_at=min(report.last_event_at, stored_at))
-                known = reports.get((device, deployment))
-                if known is None or report.last_event_at >= known.last_event_at:
-                    reports[device, deployment] = report
-    return reports
+    began_at = datetime.fromisoformat(meta[0].started_at) if meta and clamped else None
+    for record in history.records:
+        if isinstance(record, Process) and record.name.startswith("operator"):
+            if record.event == "spawned" and not living:
+                known = {key: report for key, report in stored.items() if report is not None}
+            living = living - {record.name} if record.event == "exited" else living | {record.name}
+        elif isinstance(record, Op) and record.outcome == "ok" and (pair := _reported_pair(record)) is not None:
+            report = stored[pair] = _report(record, began_at)
+            if record.action == _DELETE_STATE:
+                known.pop(pair, None)
+            elif report is not None:
+                before = known.get(pair)
+                if before is None or not by_event_time or report.last_event_at >= before.last_event_at:
+                    known[pair] = report
+    return known
+
+
+def _reported_pair(op: Op) -> Key | None:
+    """Whose device-state an operation wrote; None if it wrote none. The hand names the whole key."""
+    if op.action not in {_PUT_STATE, _DELETE_STATE}:
+        return None
+    try:
+        return parse_state_key(op.target) if op.client == HAND else parse_desired_key(op.target)
+    except WireError:
+        return None
+
+
+def _report(op: Op, began_at: datetime | None) -> DeviceState | None:
+    """What was put, as of its storing if it says a later time; None for what is malformed or was deleted."""
+    try:
+        report = decode_device_state(op.detail.encode())
+    except WireError:
+        return None
+    if began_at is None:
+        return report
+    return replace(report, last_event_at=min(report.last_event_at, began_at + timedelta(seconds=op.at_s)))

@@ -1,12 +1,12 @@
 """Which devices are silent: what a status has to say of them follows from when they beat last (rules L1 to L4)."""
 
 from harness.checks.life import converged_for_good
-from harness.history import History, Op, Process
+from harness.history import HAND, History, Op, Process
 
 STALE_AFTER = "FLEET_STALE_AFTER_S"
 _STALE_AFTER_S = 90.0
-_FALLS_SILENT = frozenset({"silence", "forget"})
-_COMES_BACK = frozenset({"resume", "rejoin"})
+FALLS_SILENT = frozenset({"silence", "forget"})
+COMES_BACK = frozenset({"resume", "rejoin"})
 
 
 def silent_at_end(history: History) -> frozenset[str]:
@@ -18,13 +18,13 @@ def silent_at_end(history: History) -> frozenset[str]:
     since: dict[str, float] = {}
     speaking: set[str] = set()
     for op in history.of(Op):
-        if op.outcome != "ok":
+        if op.outcome != "ok" or op.client == HAND:
             continue
-        if op.action in _FALLS_SILENT:
+        if op.action in FALLS_SILENT:
             # Its last beat was acknowledged before the call.
             since.setdefault(op.client, op.invoked_s)
             speaking.discard(op.client)
-        elif op.action in _COMES_BACK:
+        elif op.action in COMES_BACK:
             since.pop(op.client, None)
             speaking.add(op.client)
         elif op.client not in since:
@@ -35,6 +35,17 @@ def silent_at_end(history: History) -> frozenset[str]:
     if speaking or _connected_for_s(history, now_s) > limit_s:
         return late
     return frozenset()
+
+
+def without_power(history: History) -> frozenset[str]:
+    """The devices that make no sound when the history ends, for however long."""
+    off: set[str] = set()
+    for op in history.of(Op):
+        if op.action in FALLS_SILENT:
+            off.add(op.client)
+        elif op.action in COMES_BACK:
+            off.discard(op.client)
+    return frozenset(off)
 
 
 def stale_after_s(history: History) -> float:

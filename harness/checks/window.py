@@ -74,6 +74,12 @@ def last_read(history: History, bucket: Bucket) -> tuple[int, StreamState] | Non
     return states[-1] if states and states[-1][0] > since else None
 
 
+def until(history: History, mark: str) -> History | None:
+    """What had happened when the last mark of that name was set, right after the broker was asked; None without one."""
+    found = history.mark(mark)
+    return None if found is None else History(history.records[: found[0] - 1])
+
+
 def is_status_patch(request: Request) -> bool:
     """A write of a Deployment's status, by whichever verb an operator prefers."""
     return request.verb in {"patch", "update"} and request.resource == "deployments" and request.subresource == "status"

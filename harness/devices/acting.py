@@ -15,6 +15,8 @@ from harness.devices.writing import StateWriter
 from harness.errors import ServiceError
 from harness.history import Recorder
 
+REFUSED = "desired state refused"
+
 Policy = Callable[[Pair, DesiredState], tuple[Phase, str | None]]
 
 
@@ -34,6 +36,10 @@ class ActingDevices:
         self.policy: Policy = always_running
         self.desired: dict[Pair, DesiredState] = {}
         self.reported: dict[Pair, DeviceState] = {}
+        # By how many seconds a device's clock is off, asked at each report; those that are not in it are right.
+        self.clocks_off_s: dict[DeviceId, Callable[[], float]] = {}
+        # What is stored for these cannot be understood: they keep to what they had before.
+        self._refused: set[Pair] = set()
         # They hear nothing and say nothing.
         self._mute: set[DeviceId] = set()
         self._mine = frozenset(devices)
@@ -42,8 +48,19 @@ class ActingDevices:
         self._failure: BaseException | None = None
         self._closing = False
 
-    async def report(self, pair: Pair, phase: Phase, error: str | None = None, *, owner: Owner | None = None) -> None:
-        """Report a phase, as an agent that acted on `owner` (what is desired now, if not given). Not if it is mute."""
+    async def report(
+        self,
+        pair: Pair,
+        phase: Phase,
+        error: str | None = None,
+        *,
+        owner: Owner | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Report a phase, as an agent that acted on `owner` (what is desired now, if not given). Not if it is mute.
+
+        `at` is the event's time: now, and after all before it, if not given. An older one is told and not remembered.
+        """
         async with self._states.turn(pair):
             if owner is None:
                 desired = self.desired.get(pair)
@@ -52,12 +69,14 @@ class ActingDevices:
                 owner = desired.owner
             state = DeviceState(
                 phase=phase,
-                last_event_at=self._event_time(pair),
+                last_event_at=self._event_time(pair) if at is None else at,
                 owner=owner,
                 container_ids={},
                 last_error=error,
             )
-            if await self._states.put(pair, state.encode()):
+            known = self.reported.get(pair)
+            stored = await self._states.put(pair, state.encode())
+            if stored and (known is None or state.last_event_at >= known.last_event_at):
                 self.reported[pair] = state
 
     async def report_again(self, device: DeviceId) -> None:
@@ -74,10 +93,12 @@ class ActingDevices:
             return
         try:
             desired = decode_desired_state(value)
-        except WireError:
+        except WireError as e:
+            self._refuse(pair, str(e))
             return
-        if self.desired.get(pair) == desired:
+        if self.desired.get(pair) == desired and pair not in self._refused:
             return
+        self._refused.discard(pair)
         self.desired[pair] = desired
         phase, error = self.policy(pair, desired)
         self._spawn(self.report(pair, phase, error, owner=desired.owner))
@@ -86,8 +107,17 @@ class ActingDevices:
         """Forget what is desired no more, and the report of it."""
         if pair.device in self._mute:
             return
+        self._refused.discard(pair)
         if self.desired.pop(pair, None) is not None or pair in self.reported:
             self._spawn(self._forget_report(pair))
+
+    def _refuse(self, pair: Pair, reason: str) -> None:
+        """Keep the last good one, and say so: as it was reported, with the reason. Without one there is no report."""
+        last = self.reported.get(pair)
+        if last is None:
+            return
+        self._refused.add(pair)
+        self._spawn(self.report(pair, last.phase, f"{REFUSED}: {reason}", owner=last.owner))
 
     def _forget_unfinished(self, devices: Collection[DeviceId]) -> None:
         """What was not reported before the power went is done again when it is back."""
@@ -100,6 +130,7 @@ class ActingDevices:
         for pair in [pair for pair in self.desired.keys() | self.reported.keys() if pair.device in devices]:
             self.desired.pop(pair, None)
             self.reported.pop(pair, None)
+            self._refused.discard(pair)
 
     async def _forget_report(self, pair: Pair) -> None:
         async with self._states.turn(pair):
@@ -107,8 +138,9 @@ class ActingDevices:
                 self.reported.pop(pair, None)
 
     def _event_time(self, pair: Pair) -> datetime:
-        """Now, and after whatever was reported before."""
-        now = datetime.now(UTC)
+        """Now by its own clock, and after whatever was reported before."""
+        off_s = self.clocks_off_s.get(pair.device)
+        now = datetime.now(UTC) + timedelta(seconds=0.0 if off_s is None else off_s())
         last = self.reported.get(pair)
         return now if last is None else max(now, last.last_event_at + timedelta(milliseconds=1))
 

@@ -2,14 +2,21 @@
 
 import asyncio
 import itertools
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Literal, Self
 
 from fleet.wire import Pair, Phase
 from harness.devices.scripted import ScriptedDevices
 from harness.errors import ServiceError, WaitTimeout
 from harness.wait import end_tasks, ticks
 
+Order = Literal["in order", "disordered", "same times"]
+"""Of event times. Disordered: each second report of a pair is of an event older than one told before. Same times: all
+of a pair are of one instant, as a clock that stands makes them; what was stored last is true."""
+
 _BATCH_EVERY_S = 0.02
+# By so many milliseconds, in turn, is an event that is told late older than the newest one of its pair.
+_LATE_BY_MS = (1, 60_000, 250, 3_000)
 _FAILED_PERCENT = 2
 _STOP_WITHIN_S = 30.0
 
@@ -20,8 +27,16 @@ class WriteLoad:
     Of each hundred reports of pairs that run `failed_percent` say Failed; the next one of that pair says Running again.
     """
 
-    def __init__(self, devices: ScriptedDevices, rate_per_s: float, *, failed_percent: int = _FAILED_PERCENT) -> None:
+    def __init__(
+        self,
+        devices: ScriptedDevices,
+        rate_per_s: float,
+        *,
+        failed_percent: int = _FAILED_PERCENT,
+        order: Order = "in order",
+    ) -> None:
         self._devices = devices
+        self._order = order
         self._rate_per_s = rate_per_s
         self._failed_percent = failed_percent
         self._task: asyncio.Task[None] | None = None
@@ -59,10 +74,19 @@ class WriteLoad:
             # Its own failure would have been told by `stop`; here the run has failed already.
             await end_tasks([task])
 
+    async def tell_late(self) -> None:
+        """Each pair tells of one more failure: of before its newest event, which changes nothing, or of its instant.
+
+        At the same instant the failure is what is true from then on: it was stored last.
+        """
+        async with asyncio.TaskGroup() as group:
+            for number, pair in enumerate(sorted(self._devices.desired)):
+                group.create_task(self._late(pair, number))
+
     async def _settle(self, pair: Pair) -> None:
         state = self._devices.reported.get(pair)
         if state is not None and state.phase is Phase.FAILED:
-            await self._devices.report(pair, Phase.RUNNING)
+            await self._devices.report(pair, Phase.RUNNING, at=self._time_of_all(pair))
 
     async def _run(self) -> None:
         pairs = sorted(self._devices.desired)
@@ -78,7 +102,9 @@ class WriteLoad:
                     break
                 due = int((loop.time() - started) * self._rate_per_s)
                 for number in range(sent, due):
-                    group.create_task(self._report(next(turn), number))
+                    late = self._order == "disordered" and number // len(pairs) % 2 == 1
+                    pair = next(turn)
+                    group.create_task(self._late(pair, number) if late else self._report(pair, number))
                 sent = due
 
     async def _report(self, pair: Pair, number: int) -> None:
@@ -86,6 +112,18 @@ class WriteLoad:
         runs = last is None or last.phase is not Phase.FAILED
         if runs and number % 100 < self._failed_percent:
             self._failed.add(pair)
-            await self._devices.report(pair, Phase.FAILED, "scripted failure")
+            await self._devices.report(pair, Phase.FAILED, "scripted failure", at=self._time_of_all(pair))
         else:
-            await self._devices.report(pair, Phase.RUNNING)
+            await self._devices.report(pair, Phase.RUNNING, at=self._time_of_all(pair))
+
+    async def _late(self, pair: Pair, number: int) -> None:
+        last = self._devices.reported.get(pair)
+        if last is None:
+            return
+        by_ms = 0 if self._order == "same times" else _LATE_BY_MS[number % len(_LATE_BY_MS)]
+        at = last.last_event_at - timedelta(milliseconds=by_ms)
+        await self._devices.report(pair, Phase.FAILED, "told late", at=at)
+
+    def _time_of_all(self, pair: Pair) -> datetime | None:
+        last = self._devices.reported.get(pair)
+        return last.last_event_at if self._order == "same times" and last is not None else None

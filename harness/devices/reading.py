@@ -11,8 +11,11 @@ from fleet.wire import Bucket, kv_subject, stream_name
 _MESSAGE_WITHIN_S = 2.0
 
 
-async def stored_desired(js: JetStreamContext) -> list[tuple[str, bytes]]:
-    """(key, value) of each key that has one. The consumer ends with the reading. Raises nats.errors.Error."""
+async def stored_desired(js: JetStreamContext) -> list[tuple[str, bytes | None]]:
+    """(key, value) of each key, None for a delete marker. The consumer ends with the reading.
+
+    A key that is not in it says nothing: it may have been lost. Raises nats.errors.Error.
+    """
     subscription = await js.subscribe(
         kv_subject(Bucket.DESIRED_STATE, ">"),
         ordered_consumer=True,
@@ -28,4 +31,4 @@ async def stored_desired(js: JetStreamContext) -> list[tuple[str, bytes]]:
     finally:
         await subscription.unsubscribe()
     prefix = kv_subject(Bucket.DESIRED_STATE, "")
-    return [(m.subject.removeprefix(prefix), m.data) for m in messages if "KV-Operation" not in (m.headers or {})]
+    return [(m.subject.removeprefix(prefix), None if "KV-Operation" in (m.headers or {}) else m.data) for m in messages]

@@ -40,7 +40,7 @@ from harness.devices.reading import stored_desired
 from harness.devices.writing import ACK_WITHIN_S, RETRY_EVERY_S
 from harness.errors import ServiceError
 from harness.history import Op, Recorder
-from harness.services.nats_client import close_client
+from harness.services.nats_client import HarnessClient, close_client
 from harness.wait import end_tasks, ticks, wait_for
 
 BEAT_EVERY_S = 1.0
@@ -102,7 +102,7 @@ class ScriptedDevices(ActingDevices):
         Raises:
             ServiceError: no broker answers there.
         """
-        client = Client()
+        client = HarnessClient()
         devices = cls(client, [device_id(name) for name in names], recorder, labels, beat_every_s)
         try:
             # Without a deadline of ours the client would try the first connect for ever, too.
@@ -203,21 +203,22 @@ class ScriptedDevices(ActingDevices):
             self._spawn(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Act on what is stored now, and forget what is stored no more."""
+        """Act on what is stored now, and forget what a delete marker is stored for. Absence is no deletion."""
         async with self._reading:
             self._heard.clear()
-            stored: dict[Pair, bytes] = {}
+            stored: dict[Pair, bytes | None] = {}
             async for _ in ticks(RETRY_EVERY_S):
                 with contextlib.suppress(NatsError):
                     for key, value in await stored_desired(self._js):
                         with contextlib.suppress(WireError):
                             stored[parse_desired_key(key)] = value
                     break
-            for pair in (self.desired.keys() | self.reported.keys() | stored.keys()) - self._heard:
-                if pair in stored:
-                    self.take(pair, stored[pair])
-                else:
+            for pair in stored.keys() - self._heard:
+                value = stored[pair]
+                if value is None:
                     self.drop(pair)
+                else:
+                    self.take(pair, value)
 
     async def _buckets_there(self) -> bool | None:
         for bucket in Bucket:

@@ -3,21 +3,23 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from fleet.crds import GROUP
+from fleet.crds import DEPLOYMENT, DEVICE, GROUP
 from fleet.wire import Bucket
 from harness.checks.judge import Check, Judgement, judge
 from harness.checks.window import is_status_patch
 from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
 from harness.env.foundation import Foundation
+from harness.env.recording import recording
 from harness.errors import WaitTimeout
 from harness.faults import fault as faults
 from harness.faults.fault import Fault
+from harness.faults.toothless import Toothless
 from harness.history import KvEntry, Mark, Recorder, Request, Step, Verdict
 from harness.history.records import StepPhase
 from harness.observers.buckets import BucketObserver
@@ -40,6 +42,12 @@ OPERATOR_RULES: tuple[Mapping[str, object], ...] = (
 # The uid of this namespace is the cluster's identity.
 OPERATOR_CLUSTER_RULES: tuple[Mapping[str, object], ...] = (
     {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
+    {
+        "apiGroups": ["apiextensions.k8s.io"],
+        "resources": ["customresourcedefinitions"],
+        "resourceNames": [f"{plural}.{GROUP}" for plural in (DEPLOYMENT.plural, DEVICE.plural)],
+        "verbs": ["get"],
+    },
 )
 
 
@@ -82,7 +90,10 @@ class Environment:
         self._command = command
         self._operators = 0
         self._struck: list[Fault] = []
+        # Then faults do nothing, and whoever judges has to find that out.
+        self.toothless = False
         self.judgement = Judgement(())
+        self._more_audits: list[AuditTail] = []
         self._kubeconfig = folder / "operator.kubeconfig"
         self.foundation = foundation
         self.folder = folder
@@ -96,15 +107,13 @@ class Environment:
     @classmethod
     async def open(cls, foundation: Foundation, folder: Path, recorder: Recorder, command: Sequence[str]) -> Self:
         """`command` starts the operator under test. Raises ServiceError; nothing is left then."""
-        warden, admin, namespace = foundation.warden, foundation.admin, f"t-{secrets.token_hex(4)}"
+        warden, admin = foundation.warden, foundation.admin
         async with AsyncExitStack() as stack:
             scratch = warden.temp_folder("env-", parent=foundation.folder)
             stack.callback(warden.remove_folder, scratch)
             nats = await NatsServer.start(foundation.nats_binary, scratch, warden=warden, recorder=recorder)
             stack.push_async_callback(nats.stop)
-            await admin.create_namespace(namespace)
-            stack.push_async_callback(admin.delete_namespace, namespace)
-            await admin.grant(namespace, OPERATOR_RULES, cluster_rules=OPERATOR_CLUSTER_RULES)
+            namespace = await _new_namespace(stack, foundation)
             gate = await stack.enter_async_context(Gate(foundation.kube.url, foundation.kube.ca_pem, recorder))
 
             async def proxy(name: str, upstream: str) -> Proxy:
@@ -142,13 +151,15 @@ class Environment:
         self.recorder.close()
         await self._stack.aclose()
 
-    async def start_operator(self, extra: Mapping[str, str] | None = None) -> OperatorProcess:
+    async def start_operator(
+        self, extra: Mapping[str, str] | None = None, *, name: str | None = None
+    ) -> OperatorProcess:
         """Start one more operator, through the fault points. `extra` are environment variables on top."""
         self._operators += 1
         self._write_kubeconfig()
         operator = await OperatorProcess.start(
             self._command,
-            name=f"operator-{self._operators}",
+            name=name or f"operator-{self._operators}",
             nats_url=f"nats://{self.links.operator_nats.listen}",
             kubeconfig=self._kubeconfig,
             namespace=self.namespace,
@@ -159,6 +170,41 @@ class Environment:
         )
         self._stack.push_async_callback(operator.close)
         return operator
+
+    async def another_cluster(self) -> Foundation:
+        """A second Kubernetes API, with our CRDs and nothing else; it ends with this environment. Seconds to start."""
+        other = await self.foundation.own_cluster(self.recorder, "other")
+        self._stack.push_async_callback(other.close)
+        return other
+
+    async def another_namespace(self, foundation: Foundation) -> str:
+        """A new namespace in which an operator has its rights; it ends with this environment."""
+        return await _new_namespace(self._stack, foundation)
+
+    @contextlib.asynccontextmanager
+    async def beside(self, name: str) -> AsyncIterator["Environment"]:
+        """A second world of the same operator under test, with a history of its own in `folder/name`."""
+        meta = self.recorder.history().meta
+        with recording(self.folder / name, meta.scenario, meta.case, meta.defect) as recorder:
+            other = await type(self).open(self.foundation, self.folder / name, recorder, self._command)
+            try:
+                yield other
+            finally:
+                await other.close()
+
+    async def start_stranger(self, foundation: Foundation, namespace: str) -> OperatorProcess:
+        """Start an operator on our buckets that serves that namespace of that cluster, past the HTTP fault point.
+
+        What it asks the API server for is in the history like all other requests. It is named `stranger`: what checks
+        expect of an operator is not expected of it.
+        """
+        kubeconfig = self.folder / f"{namespace}.kubeconfig"
+        self._write_secret(kubeconfig, foundation.kube.kubeconfig("operator", namespace=namespace))
+        audit = AuditTail(foundation.kube.audit_path, self.recorder, namespace=namespace).start()
+        self._more_audits.append(audit)
+        self._stack.push_async_callback(audit.close)
+        extra = {"KUBECONFIG": str(kubeconfig), "FLEET_NAMESPACE": namespace}
+        return await self.start_operator(extra, name="stranger")
 
     async def start_devices(
         self, names: Sequence[str], *, labels: Labels | None = None, beat_every_s: float = BEAT_EVERY_S
@@ -177,11 +223,11 @@ class Environment:
         if fault not in self._struck:
             self._struck.append(fault)
             self._stack.push_async_callback(fault.close)
-        await faults.strike(fault, self.recorder)
+        await faults.strike(Toothless(fault) if self.toothless else fault, self.recorder)
 
     async def mend(self, fault: Fault) -> None:
         """Heal and prove it, both in the history."""
-        await faults.mend(fault, self.recorder)
+        await faults.mend(Toothless(fault) if self.toothless else fault, self.recorder)
 
     def step(self, phase: StepPhase, text: str) -> None:
         """Say what the scenario does now: SETUP, ACTION or ASSERT."""
@@ -235,7 +281,8 @@ class Environment:
 
     async def settle_witnesses(self) -> None:
         """On return, the history has all that the broker stored and the API server answered before the call."""
-        await self.witnesses.audit.drain()
+        for audit in (self.witnesses.audit, *self._more_audits):
+            await audit.drain()
         await self.witnesses.resources.drain()
         await self.witnesses.buckets.drain()
 
@@ -252,7 +299,20 @@ class Environment:
             ca_pem=self.gate.ca_pem,
             namespace=self.namespace,
         )
-        self._kubeconfig.touch(mode=0o600)
-        self._kubeconfig.write_text(text)
+        self._write_secret(self._kubeconfig, text)
+
+    def _write_secret(self, path: Path, text: str) -> None:
+        path.touch(mode=0o600)
+        path.write_text(text)
         # It holds a token: it goes with the environment and is no artefact.
-        self._stack.callback(self._kubeconfig.unlink, missing_ok=True)
+        self._stack.callback(path.unlink, missing_ok=True)
+
+
+async def _new_namespace(stack: AsyncExitStack, foundation: Foundation) -> str:
+    admin, namespace = foundation.admin, f"t-{secrets.token_hex(4)}"
+    await admin.create_namespace(namespace)
+    if foundation.kube.shared:
+        # A cluster of one's own goes as a whole, and may be in no state to answer.
+        stack.push_async_callback(admin.delete_namespace, namespace)
+    await admin.grant(namespace, OPERATOR_RULES, cluster_rules=OPERATOR_CLUSTER_RULES)
+    return namespace

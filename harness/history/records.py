@@ -19,6 +19,8 @@ StepPhase = Literal["setup", "action", "assert"]
 
 FaultEvent = Literal["applied", "proved-active", "healed", "proved-healed", "unproved"]
 
+GateEvent = Literal["held", "dropped", "released", "faulted", "passed"]
+
 Argument = str | int | float | bool | tuple[str, ...]
 """Of a check: what fits into a line of a history."""
 
@@ -67,7 +69,8 @@ class Mark(Base, frozen=True, kw_only=True, tag="mark"):
 class Process(Base, frozen=True, kw_only=True, tag="process"):
     """Life of a process of the environment. `exit_code` is negative for a signal, as in subprocess.
 
-    `settings` are those that a scenario chose for it, on its `spawned` line.
+    `settings` are those that a scenario chose for it, on its `spawned` line. `last_words` are the last lines of its
+    log, on the `exited` line of one that ended with an error of its own.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Process(Base, frozen=True, kw_only=True, tag="process"):
     signal: str | None = None
     exit_code: int | None = None
     settings: dict[str, str] = {}
+    last_words: str = ""
 
 
 class Fault(Base, frozen=True, kw_only=True, tag="fault"):
@@ -99,6 +103,10 @@ class Op(Base, frozen=True, kw_only=True, tag="op"):
     detail: str = ""
 
 
+HAND = "hand"
+"""The client of operations on a bucket that are neither an operator's nor a device's: somebody's own, by key."""
+
+
 class KvEntry(Base, frozen=True, kw_only=True, tag="kv"):
     """One message stored in a bucket, as the broker republished it.
 
@@ -113,6 +121,16 @@ class KvEntry(Base, frozen=True, kw_only=True, tag="kv"):
     previous: int
     value: str
     stored_s: float | None = None
+
+
+class KeysLost(Base, frozen=True, kw_only=True, tag="keys-lost"):
+    """Keys that the witness had seen stored in a bucket, and of which the broker holds no message any more.
+
+    No delete marker says so: the bucket was deleted, made again or purged, or its server lost what it had stored.
+    """
+
+    bucket: str
+    keys: tuple[str, ...]
 
 
 class StreamState(Base, frozen=True, kw_only=True, tag="stream"):
@@ -161,15 +179,29 @@ class Request(Base, frozen=True, kw_only=True, tag="request"):
 class Gate(Base, frozen=True, kw_only=True, tag="gate"):
     """What the HTTP fault point before the API server did with the `ordinal`-th request its rule selects.
 
-    `faulted` means that it answered itself, or spoiled the API server's answer: `detail` says how.
+    `faulted` means that it answered itself, or spoiled the API server's answer: `detail` says how. `passed` is told
+    only while some requests come to harm, so that all that come meanwhile can be counted; `rule` is "spared" then.
     """
 
     rule: str
     ordinal: int
-    event: Literal["held", "dropped", "released", "faulted"]
+    event: GateEvent
     method: str
     path: str
     detail: str = ""
+
+
+class LinkEnd(Base, frozen=True, kw_only=True, tag="link-end"):
+    """A connection through a link came to its end, the `ordinal`-th of that link, and who ended it.
+
+    `carried_bytes` is what it had brought to the client by then; `server` stands for whatever is on that side, faults
+    included.
+    """
+
+    link: str
+    ordinal: int
+    carried_bytes: int
+    by: Literal["client", "server"]
 
 
 class Trigger(Base, frozen=True, kw_only=True, tag="trigger"):
@@ -180,20 +212,55 @@ class Trigger(Base, frozen=True, kw_only=True, tag="trigger"):
     detail: str = ""
 
 
+class Reference(Base, frozen=True, kw_only=True, tag="reference"):
+    """How another run of the same workload ended, told as `harness.checks.reference_run.end_state` tells it.
+
+    `trouble` says why that end state is no measure, if it is none.
+    """
+
+    run: str
+    end_state: str
+    trouble: str = ""
+
+
 class SourceProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Replay of one cold-start source. `expected` is None while it is unknown."""
+    """Replay of one cold-start source. `expected` is None while it is unknown; `trouble` is why it is not current."""
 
     seen: int
     expected: int | None
     current: bool
+    trouble: str | None = None
+
+
+class Readiness(Base, frozen=True, kw_only=True, tag="readiness"):
+    """What an operator's /readyz answered, recorded when it differs from before. `status` 0: there was no answer."""
+
+    process: str
+    status: int
+    text: str = ""
 
 
 class Recovery(Base, frozen=True, kw_only=True, tag="recovery"):
-    """What an operator's /recovery answered, recorded when it differs from the answer before."""
+    """What an operator's /recovery answered, recorded when it differs from the answer before.
+
+    `held` is what its brake says of a sweep that waits for approval.
+    """
 
     process: str
     phase: str
     sources: dict[str, SourceProgress]
+    held: str | None = None
+
+
+class Complaints(Base, frozen=True, kw_only=True, tag="complaints"):
+    """What an operator had said by then of entries that it could not understand.
+
+    `counted` is its own counter of them by source, `logged` how many lines of its log name each "source key".
+    """
+
+    process: str
+    counted: dict[str, int]
+    logged: dict[str, int]
 
 
 class Verdict(Base, frozen=True, kw_only=True, tag="verdict"):
@@ -218,11 +285,16 @@ Record = (
     | Fault
     | Op
     | KvEntry
+    | KeysLost
     | StreamState
     | Resource
     | Request
     | Gate
+    | LinkEnd
     | Trigger
+    | Readiness
     | Recovery
+    | Reference
+    | Complaints
     | Verdict
 )

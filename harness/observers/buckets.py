@@ -2,9 +2,14 @@
 
 It listens on the subject that the bucket republishes to (docs/contract.md): there comes only what was stored, delete
 markers too, and one can listen before the bucket exists. The stream's own counters say whether something was missed.
+
+    stored -> republished -> KvEntry          what came while the server was away is read from the stream afterwards
+    asked at a mark -> StreamState, KeysLost  no message tells of keys that vanish with a stream or a purge
 """
 
 import asyncio
+import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 
@@ -14,15 +19,18 @@ from nats.errors import Error as NatsError
 from nats.js.api import StreamInfo
 from nats.js.errors import NotFoundError
 
-from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket, stream_name
+from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket, kv_subject, stream_name
 from harness.errors import ServiceError, WaitTimeout
-from harness.history import KvEntry, Recorder, StreamState
-from harness.services.nats_client import close_client
+from harness.history import KeysLost, KvEntry, Recorder, StreamState
+from harness.services.nats_client import HarnessClient, close_client
 from harness.wait import wait_for
 
 CONNECT_WITHIN_S = 5.0
 ANSWER_WITHIN_S = 5.0
 SEEN_WITHIN_S = 2.0
+# Sooner than an operator would: what is stored before we are back has to be read afterwards.
+_RECONNECT_EVERY_S = 0.02
+_DELETED = frozenset({"DEL", "PURGE"})
 
 
 class BucketObserver:
@@ -31,18 +39,30 @@ class BucketObserver:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self.client = client
         self._recorder = recorder
-        self._newest = 0
+        # Revision -> when the broker stored it, in Unix seconds: a bucket that is made again may reuse revisions.
+        self._seen: dict[int, float] = {}
+        # Key -> revision, of what desired-state holds as far as we saw it.
+        self._held: dict[str, int] = {}
+        # The connection was lost: what was stored until it came back was republished to nobody.
+        self._was_away = False
         # A write that no republish tells of (the bucket is not as it should be) is waited for only once.
         self._given_up = 0
 
     @classmethod
     async def start(cls, url: str, recorder: Recorder) -> Self:
         """Raises ServiceError if no broker answers there."""
-        client = Client()
+        client = HarnessClient()
         observer = cls(client, recorder)
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
-                await client.connect(url, name="fleetproof-observer")
+                await client.connect(
+                    url,
+                    name="fleetproof-observer",
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RECONNECT_EVERY_S,  # type: ignore[arg-type] # annotated int, given to sleep
+                    disconnected_cb=observer._disconnected,
+                    error_cb=_ignored,
+                )
                 await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
                 await client.flush()
         except (NatsError, OSError) as e:
@@ -65,13 +85,16 @@ class BucketObserver:
         info = await self._info(Bucket.DESIRED_STATE)
         if info is None or not info.state.messages or info.config.republish is None:
             return
-        newest = info.state.last_seq
+        if self._was_away:
+            self._was_away = False
+            await self._read_missed(info)
+        newest, made_s = info.state.last_seq, _made_s(info)
         if newest == self._given_up:
             return
         try:
             await wait_for(
                 f"the witness to see write {newest}",
-                lambda: True if self._newest >= newest else None,
+                lambda: True if self._seen.get(newest, 0.0) >= made_s else None,
                 deadline_s=SEEN_WITHIN_S,
                 interval_s=0.005,
             )
@@ -82,9 +105,12 @@ class BucketObserver:
     async def stream_state(self, bucket: Bucket) -> StreamState | None:
         """Read and record how far a bucket's stream has come; None if there is no such bucket.
 
-        Raises ServiceError if the broker does not answer.
+        Keys of desired-state that are not there any more, without a delete marker, are recorded as lost. Raises
+        ServiceError if the broker does not answer.
         """
         info = await self._info(bucket)
+        if bucket is Bucket.DESIRED_STATE and (info.state.messages if info else 0) != len(self._held):
+            await self._look_for_lost()
         if info is None:
             return None
         state = StreamState(
@@ -102,27 +128,91 @@ class BucketObserver:
         self._recorder.add(state)
         return state
 
-    async def _info(self, bucket: Bucket) -> StreamInfo | None:
+    async def _look_for_lost(self) -> None:
+        """Ask for the keys that are there; what we saw stored before and is not among them is lost."""
+        held = set(self._held)
+        info = await self._info(Bucket.DESIRED_STATE, subjects=">")
+        prefix = kv_subject(Bucket.DESIRED_STATE, "")
+        there = {subject.removeprefix(prefix) for subject in (info.state.subjects or {})} if info else set[str]()
+        lost = sorted(held - there)
+        if lost:
+            for key in lost:
+                self._held.pop(key, None)
+            self._recorder.add(KeysLost(at_s=self._recorder.now_s, bucket=Bucket.DESIRED_STATE.value, keys=tuple(lost)))
+
+    async def _read_missed(self, info: StreamInfo) -> None:
+        """Record what the stream holds and nobody republished to us. What was overwritten meanwhile is not there."""
+        js, made_s = self.client.jetstream(timeout=ANSWER_WITHIN_S), _made_s(info)
+        seen = [revision for revision, stored_s in self._seen.items() if stored_s >= made_s]
+        after = max(seen, default=info.state.first_seq - 1)
+        while after < info.state.last_seq:
+            try:
+                found = await js.get_msg(stream_name(Bucket.DESIRED_STATE), seq=after + 1, subject=">", next=True)
+            except NotFoundError:
+                return
+            except NatsError as e:
+                raise ServiceError(f"{Bucket.DESIRED_STATE}: the broker does not show what it stored: {e}") from e
+            if found.seq is None or found.subject is None or found.time is None:
+                raise ServiceError(f"{Bucket.DESIRED_STATE}: a message without revision, subject or time")
+            after, key = found.seq, found.subject.removeprefix(kv_subject(Bucket.DESIRED_STATE, ""))
+            known = self._held.get(key, 0)
+            previous = known if self._seen.get(known, 0.0) >= made_s else 0
+            value, stored_s = found.data or b"", found.time.timestamp()
+            self._store(key, found.headers or {}, value, revision=after, previous=previous, stored_s=stored_s)
+
+    async def _info(self, bucket: Bucket, subjects: str | None = None) -> StreamInfo | None:
         try:
-            return await self.client.jetstream(timeout=ANSWER_WITHIN_S).stream_info(stream_name(bucket))
+            js = self.client.jetstream(timeout=ANSWER_WITHIN_S)
+            return await js.stream_info(stream_name(bucket), subjects_filter=subjects)
         except NotFoundError:
             return None
         except NatsError as e:
             raise ServiceError(f"{bucket}: the broker does not answer its witness: {str(e) or type(e).__name__}") from e
 
+    async def _disconnected(self) -> None:
+        self._was_away = True
+
     async def _republished(self, message: Msg) -> None:
         headers = message.headers or {}
-        self._newest = int(headers.get("Nats-Sequence", "0"))
+        key = message.subject.removeprefix(f"{DESIRED_SUBJECT_PREFIX}.")
+        revision, previous = int(headers.get("Nats-Sequence", "0")), int(headers.get("Nats-Last-Sequence", "0"))
         stamp = headers.get("Nats-Time-Stamp")
+        stored_s = datetime.fromisoformat(stamp).timestamp() if stamp else None
+        self._store(key, headers, message.data, revision=revision, previous=previous, stored_s=stored_s)
+
+    def _store(
+        self,
+        key: str,
+        headers: Mapping[str, str],
+        value: bytes,
+        *,
+        revision: int,
+        previous: int,
+        stored_s: float | None,
+    ) -> None:
+        """Record a message, once: one that was read may still be on its way to us."""
+        if stored_s is not None and self._seen.get(revision) == stored_s:
+            return
+        self._seen[revision] = math.inf if stored_s is None else stored_s
+        self._held[key] = revision
         self._recorder.add(
             KvEntry(
                 at_s=self._recorder.now_s,
                 bucket=Bucket.DESIRED_STATE.value,
-                key=message.subject.removeprefix(f"{DESIRED_SUBJECT_PREFIX}."),
-                operation="delete" if headers.get("KV-Operation") in {"DEL", "PURGE"} else "put",
-                revision=self._newest,
-                previous=int(headers.get("Nats-Last-Sequence", "0")),
-                value=message.data.decode(errors="replace"),
-                stored_s=self._recorder.at_wall(datetime.fromisoformat(stamp).timestamp()) if stamp else None,
+                key=key,
+                operation="delete" if headers.get("KV-Operation") in _DELETED else "put",
+                revision=revision,
+                previous=previous,
+                value=value.decode(errors="replace"),
+                stored_s=None if stored_s is None else self._recorder.at_wall(stored_s),
             )
         )
+
+
+async def _ignored(_: Exception) -> None:
+    """A server that goes away is what scenarios make; whoever asks it then gets the error."""
+
+
+def _made_s(info: StreamInfo) -> float:
+    """Unix seconds."""
+    return datetime.fromisoformat(str(info.created)).timestamp() if info.created else 0.0

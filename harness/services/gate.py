@@ -1,23 +1,22 @@
-"""The HTTP fault point before the API server: a reverse proxy that can hold, drop or release one request.
+"""The HTTP fault point before the API server: a reverse proxy that can hold one request and spoil any answer.
 
     operator --TLS (our CA)--> gate --TLS (its CA)--> kube-apiserver
                                  |
-                     rule matches its n-th request
-                                 |
-                       held -> release: forwarded now
-                               drop:    never forwarded, connection closed
+              1. is it the n-th of a rule, to be held?      gate_holds
+                   release: goes on now; drop: connection closed
+              2. is trouble on for it?                      gate_troubles, gate_ways
+                   answered here, or passed on and its answer spoiled
+              3. passed on
 
-TCP faults are toxiproxy's; this is for what needs to see a request. Everything passes unless a test arms a rule.
+TCP faults are toxiproxy's; this is for what needs to see a request. Everything passes unless a test says otherwise.
 Bodies are streamed both ways unbuffered (a watch is one endless answer); only a held request is read whole first.
 """
 
 import asyncio
 import contextlib
-import re
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import aiohttp
 import trustme
@@ -25,78 +24,21 @@ from aiohttp import hdrs, web
 from yarl import URL
 
 from harness import history
-from harness.errors import ServiceError, WaitTimeout
+from harness.errors import ServiceError
 from harness.history import Recorder
+from harness.history.records import GateEvent
+from harness.services.gate_holds import Held, HoldEvent, Holds
+from harness.services.gate_rules import ANY, Rule
+from harness.services.gate_troubles import Trouble, Troubles, is_proof
+from harness.services.gate_ways import Change, Way
 from harness.services.ports import HOST, PortLease, lease
-from harness.services.proxying import end_to_end, hang_up, read_whole
+from harness.services.proxying import HungUp, end_to_end, hang_up, read_whole
+
+__all__ = ["ANY", "Gate", "Held", "Rule", "Trouble"]
 
 CONNECT_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 1.0
 _BACKLOG = 256
-
-Decision = Literal["released", "dropped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Selects requests: the method, and a pattern searched in the path with its query."""
-
-    name: str
-    method: str
-    path_regex: str
-
-    def matches(self, method: str, path: str) -> bool:
-        return method == self.method and re.search(self.path_regex, path) is not None
-
-
-class Held:
-    """A hold on the `ordinal`-th request of a rule, counted from 1 since the rule was armed."""
-
-    def __init__(self, gate: "Gate", rule: Rule, ordinal: int) -> None:
-        self.rule = rule
-        self.ordinal = ordinal
-        self.method = ""
-        self.path = ""
-        self._gate = gate
-        self._reached = asyncio.Event()
-        self._decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-
-    async def reached(self, deadline_s: float) -> None:
-        """Wait until the request has come and is held. Raises WaitTimeout with the count so far."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._reached.wait()
-        except TimeoutError as e:
-            raise WaitTimeout(
-                f"request {self.ordinal} of rule {self.rule.name} ({self.rule.method} {self.rule.path_regex}) "
-                f"did not come within {deadline_s:g} s; seen {self._gate.count(self.rule)}"
-            ) from e
-
-    def drop(self) -> None:
-        """Never forward it; close its connection without an answer."""
-        self._decide("dropped")
-
-    def release(self) -> None:
-        """Forward it now, even if its client has gone meanwhile: it was on the wire."""
-        self._decide("released")
-
-    @property
-    def decided(self) -> Decision | None:
-        return self._decision.result() if self._decision.done() else None
-
-    def _decide(self, decision: Decision) -> None:
-        if not self._reached.is_set():
-            raise ServiceError(f"request {self.ordinal} of rule {self.rule.name} has not come yet: nothing is held")
-        if self._decision.done():
-            raise ServiceError(f"request {self.ordinal} of rule {self.rule.name} was {self._decision.result()} already")
-        # Recorded first: what the decision causes must not stand before it in the history.
-        self._gate.record(self, decision)
-        self._decision.set_result(decision)
-
-    def _arrive(self, method: str, path: str) -> None:
-        self.method, self.path = method, path
-        self._gate.record(self, "held")
-        self._reached.set()
 
 
 class Gate:
@@ -107,10 +49,12 @@ class Gate:
         self._upstream_ca_pem = upstream_ca_pem
         self._recorder = recorder
         self._ca = trustme.CA(organization_name="fleetproof gate")
-        self._counts: dict[Rule, int] = {}
-        self._holds: dict[tuple[Rule, int], Held] = {}
+        self._holds = Holds(self._tell_hold)
+        self._troubles = Troubles()
         self._orphans: set[asyncio.Task[None]] = set()
         self._transports: set[asyncio.BaseTransport] = set()
+        # Those whose answer has begun, by identity: requests have no hash.
+        self._answering: dict[int, web.BaseRequest] = {}
         self._lease: PortLease | None = None
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.ServerRunner | None = None
@@ -164,37 +108,31 @@ class Gate:
 
     def arm(self, rule: Rule) -> None:
         """Count its requests from now on."""
-        self._counts.setdefault(rule, 0)
+        self._holds.arm(rule)
 
     def count(self, rule: Rule) -> int:
         """Requests of an armed rule that came so far, held ones included."""
-        return self._counts.get(rule, 0)
+        return self._holds.count(rule)
 
     def hold(self, rule: Rule, ordinal: int) -> Held:
         """Hold its `ordinal`-th request, counted from when the rule was armed (now, if it was not)."""
-        self.arm(rule)
-        if ordinal <= self._counts[rule]:
-            raise ServiceError(f"request {ordinal} of rule {rule.name} has passed: {self._counts[rule]} were seen")
-        return self._holds.setdefault((rule, ordinal), Held(self, rule, ordinal))
+        return self._holds.hold(rule, ordinal)
 
     def disarm(self, rule: Rule) -> None:
         """Forget a rule: its count, and its holds that were not reached. What is held stays held."""
-        self._counts.pop(rule, None)
-        for key in [key for key in self._holds if key[0] == rule]:
-            del self._holds[key]
+        self._holds.disarm(rule)
 
-    def record(self, held: Held, event: Literal["held", "dropped", "released"]) -> None:
-        if self._recorder is not None:
-            self._recorder.add(
-                history.Gate(
-                    at_s=self._recorder.now_s,
-                    rule=held.rule.name,
-                    ordinal=held.ordinal,
-                    event=event,
-                    method=held.method,
-                    path=held.path,
-                )
-            )
+    def trouble(self, rule: Rule, way: Way, *, first: int | None = None) -> Trouble:
+        """From now on the requests of a rule (or only the `first` of them) go wrong in this way, until it is ended.
+
+        Answers that are under way to such requests (open watches) break off. While any trouble is on, each request that
+        comes stands in the history, also one that passes.
+        """
+        trouble = self._troubles.begin(rule, way, first)
+        for request in tuple(self._answering.values()):
+            if rule.matches(request.method, request.raw_path):
+                hang_up(request)
+        return trouble
 
     async def close(self) -> None:
         """End every connection at once, open watches too; what is held is never forwarded. Idempotent."""
@@ -221,9 +159,9 @@ class Gate:
         if transport is not None:
             self._transports.add(transport)
         try:
-            held = self._admit(request.method, request.raw_path)
+            held = None if is_proof(request) else self._holds.due(request.method, request.raw_path)
             if held is None:
-                return await self._forward(request, request.content.iter_any() if request.body_exists else None)
+                return await self._pass_on(request, request.content.iter_any() if request.body_exists else None)
             return await self._hold(request, held)
         except aiohttp.ClientError:
             # The API server hung up or was not there; without us the client would see just that.
@@ -232,20 +170,11 @@ class Gate:
             if transport is not None:
                 self._transports.discard(transport)
 
-    def _admit(self, method: str, path: str) -> Held | None:
-        """Count the request under every rule it matches; the hold that is due for it, if any."""
-        due = None
-        for rule in self._counts:
-            if rule.matches(method, path):
-                self._counts[rule] += 1
-                due = self._holds.pop((rule, self._counts[rule]), None) or due
-        return due
-
     async def _hold(self, request: web.BaseRequest, held: Held) -> web.StreamResponse:
         body = await read_whole(request)
-        held._arrive(request.method, request.raw_path)  # noqa: SLF001 - the two classes are one mechanism
+        held.arrive(request.method, request.raw_path)
         try:
-            decision = await asyncio.shield(held._decision)  # noqa: SLF001 - as above
+            decision = await held.decision()
         except asyncio.CancelledError:
             # Its client is gone, but the request is on the wire: whoever holds it still decides.
             orphan = asyncio.create_task(self._forward_orphan(request, body, held), name=f"orphan {held.rule.name}")
@@ -254,15 +183,32 @@ class Gate:
             raise
         if decision == "dropped":
             return hang_up(request)
-        return await self._forward(request, body)
+        return await self._pass_on(request, body)
 
     async def _forward_orphan(self, request: web.BaseRequest, body: bytes, held: Held) -> None:
-        if await asyncio.shield(held._decision) == "released":  # noqa: SLF001 - the two classes are one mechanism
+        if await held.decision() == "released":
             with contextlib.suppress(aiohttp.ClientError):
                 async with self._upstream_request(request, body) as answer:
                     await answer.read()
 
-    async def _forward(self, request: web.BaseRequest, body: AsyncIterator[bytes] | bytes | None) -> web.StreamResponse:
+    async def _pass_on(self, request: web.BaseRequest, body: AsyncIterator[bytes] | bytes | None) -> web.StreamResponse:
+        """To the API server, unless trouble is on for it."""
+
+        async def forward(change: Change | None = None) -> web.StreamResponse:
+            return await self._forward(request, body, change)
+
+        trouble = self._troubles.met(request)
+        if trouble is None:
+            if (ordinal := self._troubles.spared(request)) is not None:
+                self._tell_trouble(request, "spared", ordinal)
+            return await forward()
+        if not is_proof(request):
+            self._tell_trouble(request, trouble.rule.name, trouble.came, trouble.way.words)
+        return await trouble.way.meet(request, forward, trouble.over)
+
+    async def _forward(
+        self, request: web.BaseRequest, body: AsyncIterator[bytes] | bytes | None, change: Change | None
+    ) -> web.StreamResponse:
         async with self._upstream_request(request, body) as answer:
             response = web.StreamResponse(
                 status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers)
@@ -270,12 +216,16 @@ class Gate:
             if answer.content_length is None:
                 response.enable_chunked_encoding()
             await response.prepare(request)
+            chunks: AsyncIterator[bytes] = answer.content.iter_any()
+            self._answering[id(request)] = request
             try:
-                async for chunk in answer.content.iter_any():
+                async for chunk in chunks if change is None else change(chunks):
                     await response.write(chunk)
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, HungUp):
                 # Cut in the middle: the client must not take it for the end.
                 return hang_up(request, response)
+            finally:
+                del self._answering[id(request)]
             await response.write_eof()
             return response
 
@@ -291,3 +241,21 @@ class Gate:
             data=body,
             allow_redirects=False,
         )
+
+    def _tell_hold(self, held: Held, event: HoldEvent) -> None:
+        self._record(rule=held.rule.name, ordinal=held.ordinal, event=event, method=held.method, path=held.path)
+
+    def _tell_trouble(self, request: web.BaseRequest, rule: str, ordinal: int, detail: str | None = None) -> None:
+        """`detail` says how it went wrong, None that it did not."""
+        event: GateEvent = "passed" if detail is None else "faulted"
+        method, path = request.method, request.raw_path
+        self._record(rule=rule, ordinal=ordinal, event=event, method=method, path=path, detail=detail or "")
+
+    def _record(self, *, rule: str, ordinal: int, event: GateEvent, method: str, path: str, detail: str = "") -> None:
+        if self._recorder is not None:
+            at_s = self._recorder.now_s
+            self._recorder.add(
+                history.Gate(
+                    at_s=at_s, rule=rule, ordinal=ordinal, event=event, method=method, path=path, detail=detail
+                )
+            )

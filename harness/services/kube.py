@@ -4,7 +4,10 @@ Two processes are all that custom resources need. Seconds to start, so a worker 
 namespace; a test that kills the API owns one.
 """
 
+import asyncio
 import secrets
+import shutil
+import signal
 import ssl
 import time
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness.errors import ServiceError
 from harness.history import Recorder
-from harness.services import kube_config
+from harness.services import kube_config, procfs
 from harness.services.kube_client import KubeAdmin
 from harness.services.kube_config import USERS, User
 from harness.services.ports import HOST, PortLease, lease
@@ -27,16 +30,26 @@ from harness.services.warden import Warden
 from harness.wait import wait_for
 
 READY_WITHIN_S = 90.0
+STOPPED_WITHIN_S = 5.0
 
 
 class KubeCluster:
     """Owns an etcd, a kube-apiserver, their three ports and the files in its folder (not the folder itself)."""
 
     def __init__(
-        self, etcd: Path, apiserver: Path, folder: Path, *, warden: Warden, recorder: Recorder | None, name: str
+        self,
+        etcd: Path,
+        apiserver: Path,
+        folder: Path,
+        *,
+        warden: Warden,
+        recorder: Recorder | None,
+        name: str,
+        shared: bool,
     ) -> None:
         self.name = name
         self.folder = folder
+        self.shared = shared
         self.audit_path = folder / "audit.log"
         self.start_s: float | None = None
         self._binaries = {"etcd": etcd, "apiserver": apiserver}
@@ -58,13 +71,14 @@ class KubeCluster:
         warden: Warden,
         recorder: Recorder | None = None,
         name: str = "kube",
+        shared: bool = False,
     ) -> Self:
-        """Ready means: /readyz answers ok and kube-system is there.
+        """Ready means: /readyz answers ok and kube-system is there. `shared`: others use it, so that none may kill it.
 
         Raises ServiceError or WaitTimeout with the end of the log in question.
         """
         began = time.monotonic()
-        cluster = cls(etcd, apiserver, folder, warden=warden, recorder=recorder, name=name)
+        cluster = cls(etcd, apiserver, folder, warden=warden, recorder=recorder, name=name, shared=shared)
         try:
             cluster._write_files()
             await cluster.start_etcd()
@@ -78,6 +92,10 @@ class KubeCluster:
     @property
     def url(self) -> str:
         return f"https://{HOST}:{self.port}"
+
+    @property
+    def etcd_url(self) -> str:
+        return f"http://{HOST}:{self._etcd_port}"
 
     @property
     def ca_pem(self) -> bytes:
@@ -113,15 +131,43 @@ class KubeCluster:
 
     async def start_etcd(self) -> None:
         """Start (again) etcd on its data; a running one is left alone."""
-        flags = kube_config.etcd_flags(self.folder / "etcd", self._etcd_port, self._peer_port)
-        await self._start("etcd", flags, [f"http://{HOST}:{self._etcd_port}/readyz"], None)
+        flags = kube_config.etcd_flags(self._etcd_data, self._etcd_port, self._peer_port)
+        await self._start("etcd", flags, [f"{self.etcd_url}/readyz"], None)
 
     async def start_apiserver(self) -> None:
         """Start (again) the API server on the same port, tokens and audit log; a running one is left alone."""
+        if (previous := self._processes.get("apiserver")) is not None and not previous.running:
+            _cut_unfinished_line(self.audit_path)
         flags = kube_config.apiserver_flags(self.folder, etcd_port=self._etcd_port, port=self.port)
         # Its uid is the cluster's identity. The server makes it by itself, but not before it says that it is ready.
         ready_urls = [f"{self.url}/readyz", f"{self.url}/api/v1/namespaces/kube-system"]
         await self._start("apiserver", flags, ready_urls, self.token("admin"))
+
+    async def kill(self) -> None:
+        """SIGKILL to both. Ports and data stay for `start_etcd` and `start_apiserver`."""
+        for part in ("apiserver", "etcd"):
+            await self._process(part).kill()
+
+    async def back_up_etcd(self, folder: Path) -> None:
+        """Copy its data into `folder`, which must not exist. It runs on, and stands still for the copy.
+
+        What one that stands still has on disk is what a kill at that instant would leave, and etcd starts on that.
+        """
+        self.etcd.signal(signal.SIGSTOP)
+        try:
+            await wait_for("etcd to stand still", self._etcd_stands_still, deadline_s=STOPPED_WITHIN_S)
+            await asyncio.to_thread(_copy_store, self._etcd_data, folder)
+        finally:
+            self.etcd.signal(signal.SIGCONT)
+
+    async def replace_data(self, backup: Path | None) -> None:
+        """Kill both, put a copy of what `back_up_etcd` left in `backup` in place (None: nothing), and start both."""
+        await self.kill()
+        await asyncio.to_thread(shutil.rmtree, self._etcd_data)
+        if backup is not None:
+            await asyncio.to_thread(_copy_store, backup, self._etcd_data)
+        await self.start_etcd()
+        await self.start_apiserver()
 
     async def stop(self) -> None:
         """End both and give the ports back. Idempotent."""
@@ -133,6 +179,14 @@ class KubeCluster:
         finally:
             for held in self._leases:
                 held.release()
+
+    def _etcd_stands_still(self) -> bool | None:
+        state = procfs.process_state(self.etcd.pid)
+        return True if state is not None and state.state == "T" else None
+
+    @property
+    def _etcd_data(self) -> Path:
+        return self.folder / "etcd"
 
     def _process(self, part: str) -> ManagedProcess:
         if part not in self._processes:
@@ -208,3 +262,15 @@ def _raise_unless_ready(status: int, text: str) -> None:
         return
     failing = [line for line in text.splitlines() if line.startswith("[-]")]
     raise _NotReadyError(f"{status} {'; '.join(failing)}")
+
+
+def _copy_store(source: Path, target: Path) -> None:
+    # The file that the next log segment is prepared in is 64 MB of nothing.
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.tmp"))
+
+
+def _cut_unfinished_line(log: Path) -> None:
+    """A kill may fall into the writing of a line. Nobody got an answer to that request, and the next line is whole."""
+    with log.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

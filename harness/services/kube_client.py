@@ -6,7 +6,8 @@ It sets the stage (namespaces, CRDs, rights, objects) and watches. The product b
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from harness.services.kube_answers import KubeApiError, KubeUnreachable, mapping, resource_path
+from harness.history.records import Json
+from harness.services.kube_answers import KubeApiError, KubeUnreachable, items_of, mapping, resource_path
 from harness.services.kube_session import CALLS_AT_ONCE, MERGE_PATCH, NOT_FOUND, KubeSession
 from harness.wait import wait_for
 
@@ -38,24 +39,34 @@ class KubeAdmin(KubeSession):
         Nothing new can be made in a namespace that is going, and an object that is going takes no new finalizer.
         """
         await self.request("DELETE", f"/api/v1/namespaces/{name}")
-        for resource in OUR_RESOURCES:
-            try:
-                await self.request("DELETE", resource_path(resource, name))
-            except KubeApiError as e:
-                if e.status == NOT_FOUND:
-                    continue
-                raise
-            await self._strip_finalizers(resource, name)
-        for kind in _CORE_KINDS:
-            await self.request("DELETE", f"/api/v1/namespaces/{name}/{kind}")
-        for kind in ("rolebindings", "roles"):
-            await self.request("DELETE", f"{_RBAC}/namespaces/{name}/{kind}")
-        for kind in ("clusterrolebindings", "clusterroles"):
-            await self.request("DELETE", f"{_RBAC}/{kind}", params={"labelSelector": f"{_GRANTED_FOR}={name}"})
+        paths = [f"/api/v1/namespaces/{name}/{kind}" for kind in _CORE_KINDS]
+        paths += [f"{_RBAC}/namespaces/{name}/{kind}" for kind in ("rolebindings", "roles")]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for resource in OUR_RESOURCES:
+                    group.create_task(self._delete_objects(resource, name))
+                for path in paths:
+                    group.create_task(self.request("DELETE", path))
+                for kind in ("clusterrolebindings", "clusterroles"):
+                    params = {"labelSelector": f"{_GRANTED_FOR}={name}"}
+                    group.create_task(self.request("DELETE", f"{_RBAC}/{kind}", params=params))
+        except ExceptionGroup as e:
+            raise e.exceptions[0] from e
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
         await self.request("PUT", f"/api/v1/namespaces/{name}/finalize", body=body)
 
-    async def _strip_finalizers(self, resource: str, namespace: str) -> None:
+    async def _delete_objects(self, resource: str, namespace: str) -> None:
+        path = resource_path(resource, namespace)
+        try:
+            # What is cached will do to see whether there is any: the newest word, and so the delete, takes up to 0.1 s.
+            if items_of(mapping(await self.request("GET", path, params={"resourceVersion": "0"}))):
+                answer = await self.request("DELETE", path)
+                await self._strip_finalizers(resource, namespace, items_of(mapping(answer)))
+        except KubeApiError as e:
+            if e.status != NOT_FOUND:
+                raise
+
+    async def _strip_finalizers(self, resource: str, namespace: str, items: Sequence[Json]) -> None:
         """Let go of what waits for an operator that lives no more."""
         slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
@@ -68,11 +79,11 @@ class KubeAdmin(KubeSession):
                     if e.status != NOT_FOUND:
                         raise
 
-        items, _ = await self.list_objects(resource, namespace)
         try:
             async with asyncio.TaskGroup() as group:
-                for item in items:
-                    group.create_task(strip(str(mapping(item["metadata"])["name"])))
+                for metadata in (mapping(item["metadata"]) for item in items):
+                    if metadata.get("finalizers"):
+                        group.create_task(strip(str(metadata["name"])))
         except ExceptionGroup as e:
             raise e.exceptions[0] from e
 

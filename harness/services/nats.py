@@ -3,7 +3,9 @@
 Killed and started again it is the same server to its clients. Ready in milliseconds, so a test owns one.
 """
 
+import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Literal, Self
 
 from harness.errors import ServiceError
 from harness.history import Recorder
+from harness.services.mounts import mount_tmpfs
 from harness.services.ports import HOST, PortLease, lease
 from harness.services.process import ManagedProcess, log_mark
 from harness.services.warden import Warden
@@ -59,6 +62,7 @@ class NatsServer:
         self._leases: list[PortLease] = [lease(), lease()]
         self._process: ManagedProcess | None = None
         self._stopped = False
+        self.on_small_disk = False
 
     @classmethod
     async def start(
@@ -97,6 +101,11 @@ class NatsServer:
     @property
     def monitoring_url(self) -> str:
         return f"http://{HOST}:{self._leases[1].port}"
+
+    @property
+    def store_path(self) -> Path:
+        """The folder that JetStream keeps its files in."""
+        return self.folder / "jetstream"
 
     @property
     def process(self) -> ManagedProcess:
@@ -142,6 +151,26 @@ class NatsServer:
         """SIGKILL. Ports and store stay for `restart`."""
         await self.process.kill()
 
+    async def wipe(self) -> None:
+        """SIGKILL, and all that it stored is gone; `restart` begins with an empty store."""
+        await self.kill()
+        # What is mounted there stays mounted.
+        for entry in self.store_path.iterdir():
+            await asyncio.to_thread(shutil.rmtree, entry)
+
+    async def move_to_small_disk(self, size_bytes: int) -> None:
+        """Restart it with its store on a disk of its own that holds so much. Raises ServiceError."""
+        await self.kill()
+        kept = self.store_path.with_name("jetstream-kept")
+        self.store_path.rename(kept)
+        self.store_path.mkdir()
+        self._warden.own_mount(self.store_path)
+        self.on_small_disk = True
+        await mount_tmpfs(self.store_path, size_bytes)
+        await asyncio.to_thread(shutil.copytree, kept, self.store_path, dirs_exist_ok=True)
+        await asyncio.to_thread(shutil.rmtree, kept)
+        await self.restart()
+
     async def stop(self) -> None:
         """End it for good and give the ports back. Idempotent."""
         try:
@@ -151,6 +180,8 @@ class NatsServer:
             self._stopped = True
             for held in self._leases:
                 held.release()
+            if self.on_small_disk:
+                self._warden.release_mount(self.store_path)
 
     @property
     def _config_path(self) -> Path:
@@ -165,7 +196,7 @@ class NatsServer:
             "http": f"{HOST}:{self._leases[1].port}",
             "max_payload": self.options.max_payload_bytes,
             "jetstream": {
-                "store_dir": str(self.folder / "jetstream"),
+                "store_dir": str(self.store_path),
                 "max_file_store": STORE_BYTES_MAX,
                 "max_memory_store": _MEMORY_BYTES_MAX,
                 **({"sync_interval": self.options.sync_interval} if self.options.sync_interval else {}),

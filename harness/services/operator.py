@@ -28,11 +28,14 @@ class _Source(msgspec.Struct):
     seen: int = 0
     expected: int | None = None
     current: bool = False
+    trouble: str | None = None
 
 
 class _Answer(msgspec.Struct):
     phase: str
     sources: dict[str, _Source] = {}
+    # Whatever it says here is in its own form.
+    sweep: object = None
 
 
 class OperatorProcess:
@@ -149,13 +152,14 @@ class OperatorProcess:
     def _note(self, answer: _Answer) -> None:
         """Record an answer that differs from the one before."""
         sources = {
-            name: SourceProgress(seen=s.seen, expected=s.expected, current=s.current)
+            name: SourceProgress(seen=s.seen, expected=s.expected, current=s.current, trouble=s.trouble)
             for name, s in answer.sources.items()
         }
+        held = None if answer.sweep is None else msgspec.json.encode(answer.sweep).decode()
         last = self.recovery
-        if last is not None and last.phase == answer.phase and last.sources == sources:
+        if last is not None and (last.phase, last.sources, last.held) == (answer.phase, sources, held):
             return
         self.recovery = Recovery(
-            at_s=self._recorder.now_s, process=self.process.name, phase=answer.phase, sources=sources
+            at_s=self._recorder.now_s, process=self.process.name, phase=answer.phase, sources=sources, held=held
         )
         self._recorder.add(self.recovery)

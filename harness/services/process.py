@@ -25,6 +25,7 @@ from harness.wait import wait_for
 KILL_WITHIN_S = 10.0
 TAIL_BYTES = 64 * 1024
 _LOG_INTERVAL_S = 0.005
+_LAST_WORDS_LINES = 5
 
 
 class ManagedProcess:
@@ -197,6 +198,7 @@ class ManagedProcess:
                     signal=signal.name if signal else None,
                     exit_code=self.exit_code,
                     settings=dict(settings or {}),
+                    last_words=self.tail(_LAST_WORDS_LINES) if event == "exited" and (self.exit_code or 0) > 0 else "",
                 )
             )
 

@@ -24,10 +24,19 @@ def end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
-def hang_up(request: web.BaseRequest, response: web.StreamResponse | None = None) -> web.StreamResponse:
-    """Close the connection without (the rest of) an answer."""
+class HungUp(Exception):  # noqa: N818 - names what happens, and is no error
+    """Raised where the rest of an answer is not to come."""
+
+
+def hang_up(
+    request: web.BaseRequest, response: web.StreamResponse | None = None, *, abort: bool = True
+) -> web.StreamResponse:
+    """Close the connection without (the rest of) an answer; not `abort`: after what was written to it has left."""
     if isinstance(request.transport, asyncio.Transport):
-        request.transport.abort()
+        if abort:
+            request.transport.abort()
+        else:
+            request.transport.close()
     # Never written: its connection is gone.
     return response or web.Response(status=502)
 

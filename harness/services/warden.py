@@ -1,9 +1,9 @@
 """Owner of last resort: kills and removes what a harness process left behind, however it ended.
 
     harness process --pipe--> warden process
-       own PID, own FOLDER       |  end of file on the pipe = the harness is gone (SIGKILL included)
-       release ...               v
-                             kill what is still registered or carries our token, wait, remove folders, exit
+       own PID, own FOLDER,      |  end of file on the pipe = the harness is gone (SIGKILL included)
+       own MOUNT, NETNS, CGROUP  v
+       release ...           kill what is still registered or carries our token, wait, unmount, remove folders, exit
 
 The pipe is the event: the kernel closes it with the harness. A harness that ends in order has released
 everything, so the warden finds nothing to do. Every process the harness starts carries the warden's token in its
@@ -15,23 +15,23 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
 from harness.errors import ServiceError
-from harness.services import procfs
+from harness.services import estates, kernel_things, procfs
+from harness.services.estate import TOKEN_VARIABLE, Estate, Settled, remove_folder
+from harness.services.estates import EstateFile
+from harness.services.kernel_things import Kind
 
-TOKEN_VARIABLE = "FLEETPROOF_WARDEN"  # noqa: S105 - the name of a mark, not a secret
-DEATHS_WITHIN_S = 10.0
+__all__ = ["TOKEN_VARIABLE", "Warden"]
+
 CLOSE_WITHIN_S = 15.0
-LOOKS = 2
-BETWEEN_LOOKS_S = 0.02
 
 
 class Warden:
@@ -40,20 +40,22 @@ class Warden:
     def __init__(self) -> None:
         self.token = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
+        self._file: EstateFile | None = None
         self._pids: dict[int, int] = {}
         self._folders: set[Path] = set()
+        self._things: set[tuple[Kind, str]] = set()
 
     def start(self) -> Self:
         if self._process is not None:
             raise ServiceError("this warden was started already; make one per harness process")
+        self._file = EstateFile(os.environ, self.token)
         # Its own session: Ctrl-C and a hang-up of the terminal reach the harness, not its warden.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.services.warden"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "harness.services.warden", self.token, self._file.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._tell("token", self.token)
         return self
 
     def __enter__(self) -> Self:
@@ -75,6 +77,11 @@ class Warden:
     def registered_folders(self) -> frozenset[Path]:
         """For the leak audit."""
         return frozenset(self._folders)
+
+    @property
+    def registered_things(self) -> frozenset[tuple[Kind, str]]:
+        """Mounts, network namespaces and control groups, for the leak audit."""
+        return frozenset(self._things)
 
     def own_process(self, pid: int) -> None:
         """Register a process, with its group if it leads one. A pid that is gone already is no error."""
@@ -111,18 +118,48 @@ class Warden:
     def remove_folder(self, path: Path) -> None:
         """Raises ServiceError if something keeps the folder from being removed; it stays registered then."""
         try:
-            _remove(path)
+            remove_folder(path)
         except OSError as e:
             raise ServiceError(f"{path}: cannot be removed: {e.strerror}: is something still writing there?") from e
         self.release_folder(path)
+
+    def own_thing(self, kind: Kind, name: str) -> None:
+        """Register a mount point, a network namespace or a control group, before it is made rather than after."""
+        self._tell("own-thing", kind, name)
+        self._things.add((kind, name))
+
+    def end_thing(self, kind: Kind, name: str) -> None:
+        """Take it away and forget it. Idempotent. Raises ServiceError if it stays; it stays registered then."""
+        if (kind, name) not in self._things:
+            return
+        try:
+            kernel_things.end(kind, name)
+        except OSError as e:
+            raise ServiceError(f"{kind} {name}: cannot be taken away: {e.strerror}: is it still in use?") from e
+        self._tell("release-thing", kind, name)
+        self._things.discard((kind, name))
+
+    def own_mount(self, path: Path) -> None:
+        """Register a mount point, before anything is mounted there."""
+        self.own_thing("mount", os.fspath(path.absolute()))
+
+    def release_mount(self, path: Path) -> None:
+        """Unmount it if it is mounted, and forget it. Idempotent. Raises ServiceError."""
+        self.end_thing("mount", os.fspath(path.absolute()))
 
     def close(self) -> None:
         """End the warden. What is still registered is killed and removed by it before this returns."""
         process, self._process = self._process, None
         if process is None:
             return
+        pipe = _pipe(process)
+        if self._file is not None:
+            self._file.close()
         with contextlib.suppress(BrokenPipeError):
-            _pipe(process).close()
+            # What is still registered is no left-over of a harness that was killed.
+            os.write(pipe.fileno(), b'["close"]\n')
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
         try:
             code = process.wait(CLOSE_WITHIN_S)
         except subprocess.TimeoutExpired as e:
@@ -131,6 +168,7 @@ class Warden:
             raise ServiceError(f"the warden did not end within {CLOSE_WITHIN_S:g} s; look for left-overs") from e
         self._pids.clear()
         self._folders.clear()
+        self._things.clear()
         if code != 0:
             raise ServiceError(f"the warden ended with exit code {code}; look for left-overs of this run")
 
@@ -141,6 +179,8 @@ class Warden:
 
     def _tell(self, *message: object) -> None:
         process = self._running()
+        if self._file is not None:
+            self._file.add(*message)
         try:
             # One short write: the kernel keeps it for the reader even if we die right after.
             os.write(_pipe(process).fileno(), json.dumps(message).encode() + b"\n")
@@ -154,77 +194,24 @@ def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
     return process.stdin
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path)
-
-
-class _Estate:
-    """What the warden would inherit."""
-
-    def __init__(self) -> None:
-        self.token: str | None = None
-        self.processes: set[tuple[int, int]] = set()
-        self.folders: set[str] = set()
-
-    def apply(self, line: bytes) -> None:
-        match json.loads(line):
-            case ["token", str(token)]:
-                self.token = token
-            case ["own-process", int(pid), int(start_ticks)]:
-                self.processes.add((pid, start_ticks))
-            case ["release-process", int(pid), int(start_ticks)]:
-                self.processes.discard((pid, start_ticks))
-            case ["own-folder", str(path)]:
-                self.folders.add(path)
-            case ["release-folder", str(path)]:
-                self.folders.discard(path)
-            case unknown:
-                raise ValueError(f"no such message: {unknown!r}")
-
-    def kill(self) -> bool:
-        """Kill what is left; True when nothing of it is alive any more."""
-        targets = [
-            state
-            for pid, start_ticks in self.processes
-            if (state := procfs.process_state(pid)) is not None and state.start_ticks == start_ticks
-        ]
-        targets = [t for t in targets if t.alive or procfs.group_members(t.pid)]
-        if self.token is not None:
-            targets += procfs.with_environment(f"{TOKEN_VARIABLE}={self.token}")
-        for target in targets:
-            procfs.kill(target)
-        return not targets
-
-    def settle(self) -> int:
-        """Exit code: 0 when nothing is left."""
-        deadline = time.monotonic() + DEATHS_WITHIN_S
-        looks_empty = 0
-        # Two looks: a process that was between fork and exec at the first shows its mark at the second.
-        while looks_empty < LOOKS and time.monotonic() < deadline:
-            looks_empty = looks_empty + 1 if self.kill() else 0
-            time.sleep(BETWEEN_LOOKS_S)
-        problems = [] if looks_empty == LOOKS else ["a process does not die"]
-        for folder in sorted(self.folders):
-            try:
-                _remove(Path(folder))
-            except OSError as e:
-                problems.append(f"{folder}: {e.strerror}")
-        for problem in problems:
-            sys.stderr.write(f"fleetproof warden: left behind: {problem}\n")
-        return 1 if problems else 0
-
-
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
+    """`arguments` are the token and the estate's file. 0 when nothing of the estate is left."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
-    estate = _Estate()
-    for line in sys.stdin.buffer:
-        # A last line that was cut short is the one thing a dying harness may leave; the token covers it.
-        with contextlib.suppress(ValueError):
-            estate.apply(line)
-    return estate.settle()
+    token, path = arguments
+    estate = Estate(token)
+    with estates.settling(Path(path)) as ended:
+        for line in sys.stdin.buffer:
+            # A last line that was cut short is the one thing a dying harness may leave; the token covers it.
+            with contextlib.suppress(ValueError):
+                estate.apply(line)
+        settled = estate.settle()
+        for problem in settled.problems:
+            sys.stderr.write(f"fleetproof warden: left behind: {problem}\n")
+        # What a harness had not released when it closed in order is no left-over of a kill.
+        ended(Settled() if estate.closed and not settled.problems else settled)
+    return 1 if settled.problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

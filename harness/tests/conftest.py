@@ -1,14 +1,17 @@
 """Real binaries, a warden, a recorder and a Kubernetes API for the tests of the harness's services."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.history import Recorder
+from harness.services.gate import Gate
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin
 from harness.services.warden import Warden
+from harness.tests.samples import CRDS, device
 from harness.toolchain import ETCD, KUBE_APISERVER, NATS_SERVER, TOXIPROXY_SERVER, Toolchain
 
 
@@ -33,6 +36,7 @@ def warden() -> Iterator[Warden]:
         yield warden
         assert not warden.registered_pids
         assert not warden.registered_folders
+        assert not warden.registered_things
 
 
 @pytest.fixture
@@ -62,3 +66,27 @@ async def kube(toolchain: Toolchain, warden: Warden) -> AsyncIterator[KubeCluste
 async def admin(kube: KubeCluster) -> AsyncIterator[KubeAdmin]:
     async with kube.admin() as admin:
         yield admin
+
+
+@pytest.fixture
+async def pi_namespace(admin: KubeAdmin) -> AsyncIterator[str]:
+    """A namespace with one device, `pi`."""
+    await admin.apply_crds(CRDS)
+    name = f"pi-{secrets.token_hex(4)}"
+    await admin.create_namespace(name)
+    await admin.create("devices", name, device("pi"))
+    yield name
+    await admin.delete_namespace(name)
+
+
+@pytest.fixture
+async def gate(kube: KubeCluster, recorder: Recorder) -> AsyncIterator[Gate]:
+    async with Gate(kube.url, kube.ca_pem, recorder) as gate:
+        yield gate
+
+
+@pytest.fixture
+async def through(kube: KubeCluster, gate: Gate) -> AsyncIterator[KubeAdmin]:
+    """A client that knows the gate only."""
+    async with KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client:
+        yield client

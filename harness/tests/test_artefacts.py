@@ -182,3 +182,25 @@ def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HarnessError, match=r"file/.*: can't be made: .*; set FLEETPROOF_RUNS"):
         RunFolder.create(tmp_path / "file", started=START)
+
+
+def test_a_run_in_which_nothing_ran_leaves_nothing(tmp_path: Path) -> None:
+    """Its folder goes, with empty ones in it, and `latest` is the run before, or nobody; one that has a file stays."""
+    with RunFolder.create(tmp_path, started=START) as first:
+        first.discard_if_empty()
+        assert list(tmp_path.iterdir()) == []
+    with RunFolder.create(tmp_path, started=START) as second:
+        (second.case("a") / "history.jsonl").touch()
+        second.discard_if_empty()
+    with RunFolder.create(tmp_path, started=START + timedelta(minutes=1)) as third:
+        third.case("a")
+        third.discard_if_empty()
+    assert {path.name for path in tmp_path.iterdir()} == {second.path.name, LATEST}
+    assert (tmp_path / LATEST).resolve() == second.path
+
+
+def test_only_its_maker_discards_a_run(tmp_path: Path) -> None:
+    """A worker that opened it leaves it alone."""
+    with RunFolder.create(tmp_path, started=START) as run:
+        RunFolder.open(run.path).discard_if_empty()
+        assert run.path.is_dir()

@@ -206,3 +206,14 @@ async def test_cancelled_wait_leaves_the_process_alone(spawn: Spawn) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert process.running
+
+
+async def test_the_last_words_of_one_that_failed_are_recorded(spawn: Spawn, recorder: Recorder) -> None:
+    """An error of its own is told with the end of the log; a signal or a good end needs no words."""
+    for code, words in (("import sys; sys.exit('no rights')", "no rights"), ("print('bye')", ""), (FOR_EVER, "")):
+        process = await spawn(code)
+        if code is FOR_EVER:
+            await process.kill()
+        await process.wait_exit(10)
+        ended = [record for record in recorder.history().of(Process) if record.pid == process.pid][-1]
+        assert (ended.event, ended.last_words) == ("exited", words)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ServiceError
-from harness.services import procfs
+from harness.services import kernel_things, procfs
+from harness.services.estates import STATE_VARIABLE
 from harness.services.procfs import ProcessState
 from harness.services.warden import TOKEN_VARIABLE, Warden
 from harness.wait import wait_for
@@ -75,6 +76,7 @@ def run_harness_until(end: signal.Signals, tmp_path: Path) -> tuple[list[int], P
     """Start it, end it once everything is up; its pids and its folder."""
     with subprocess.Popen(  # noqa: S603 - the test's own program, no shell
         [sys.executable, "-c", HARNESS, tmp_path],
+        env={**os.environ, STATE_VARIABLE: str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -184,7 +186,7 @@ def test_folder_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pyte
         def refuse(_path: Path) -> None:
             raise OSError(39, "Directory not empty")
 
-        monkeypatch.setattr("harness.services.warden._remove", refuse)
+        monkeypatch.setattr("harness.services.warden.remove_folder", refuse)
         with pytest.raises(ServiceError, match=r"busy-.*cannot be removed: Directory not empty"):
             warden.remove_folder(folder)
         assert warden.registered_folders == {folder}
@@ -192,3 +194,90 @@ def test_folder_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pyte
         warden.remove_folder(folder)
         assert not folder.exists()
         assert not warden.registered_folders
+
+
+# A harness of its own: a mount in its folder, a named network namespace, a control group with a process in it.
+THINGS = """
+import os, pathlib, subprocess, sys, time
+from harness.services.warden import Warden
+
+warden = Warden().start()
+folder = warden.temp_folder("fleetproof-test-", pathlib.Path(sys.argv[1]))
+disk, name, group = folder / "disk", sys.argv[2], pathlib.Path(sys.argv[3])
+disk.mkdir()
+warden.own_mount(disk)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+(disk / "file").write_text("x")
+warden.own_thing("netns", name)
+subprocess.run(["ip", "netns", "add", name], check=True)
+warden.own_thing("cgroup", str(group))
+group.mkdir()
+member = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+(group / "cgroup.procs").write_text(str(member.pid))
+print(warden.pid, folder, member.pid, flush=True)
+if sys.argv[4] == "in order":
+    warden.end_thing("cgroup", str(group))
+    warden.end_thing("netns", name)
+    warden.release_mount(disk)
+    print(sorted(warden.registered_things), os.path.ismount(disk), flush=True)
+time.sleep(600)
+"""
+GROUPS = Path("/sys/fs/cgroup/memory") if Path("/sys/fs/cgroup/memory").is_dir() else Path("/sys/fs/cgroup")
+
+
+def mounted_below(folder: str) -> list[str]:
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if folder in line]
+
+
+@contextmanager
+def harness_with_things(tmp_path: Path, how: str) -> Iterator[tuple[subprocess.Popen[str], Path, Path]]:
+    """The program, started; the name of its namespace, as a path, and its control group."""
+    name = f"fleetproof-test-{os.getpid()}"
+    group = GROUPS / name
+    with subprocess.Popen(  # noqa: S603 - the test's own program, no shell
+        [sys.executable, "-c", THINGS, tmp_path, name, group, how], stdout=subprocess.PIPE, text=True
+    ) as harness:
+        try:
+            yield harness, kernel_things.NETNS_FOLDER / name, group
+        finally:
+            harness.kill()
+
+
+@pytest.mark.needs("netns")
+@pytest.mark.parametrize("how", ["at once", "in order"])
+async def test_mounts_namespaces_and_groups_do_not_outlive_the_harness(tmp_path: Path, how: str) -> None:
+    """After a SIGKILL of the harness the kernel has none of it; what the harness took away itself is gone before."""
+    with harness_with_things(tmp_path, how) as (harness, netns, group):
+        assert harness.stdout is not None
+        warden, folder, member = harness.stdout.readline().split()
+        if how == "in order":
+            assert harness.stdout.readline() == "[] False\n"
+            assert not netns.exists()
+            assert not group.exists()
+        else:
+            assert (Path(folder) / "disk" / "file").exists()
+            assert netns.exists()
+            assert member in (group / "cgroup.procs").read_text().split()
+        harness.kill()
+        await wait_for("the warden to end", lambda: None if states([int(warden)]) else True, deadline_s=20)
+    assert [path for path in (netns, group, Path(folder)) if path.exists()] == []
+    assert not mounted_below(folder)
+    assert not states([int(member)])
+
+
+def test_a_thing_that_stays_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be taken away is an error with its name, and stays registered; what was never made is no error."""
+    with Warden() as warden:
+        warden.own_mount(Path("/nowhere/disk"))
+
+        def refuse(_kind: str, _name: str) -> None:
+            raise OSError(16, "Device or resource busy")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(kernel_things, "end", refuse)
+            with pytest.raises(ServiceError, match=r"mount /nowhere/disk: cannot be taken away: Device"):
+                warden.release_mount(Path("/nowhere/disk"))
+        assert warden.registered_things == {("mount", "/nowhere/disk")}
+        warden.release_mount(Path("/nowhere/disk"))
+        warden.release_mount(Path("/nowhere/disk"))
+        assert not warden.registered_things

@@ -4,16 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.history import (
+    Complaints,
     Fault,
     Gate,
     History,
+    KeysLost,
     KvEntry,
+    LinkEnd,
     Mark,
     Meta,
     Op,
     Process,
+    Readiness,
     Record,
     Recovery,
+    Reference,
     Request,
     Resource,
     Step,
@@ -61,12 +66,6 @@ def described(record: Record) -> tuple[str, str]:  # noqa: PLR0911 - one return 
             return "process", f"{record.name} (pid {record.pid}) {_process_word(record)}"
         case Fault():
             return "fault", _with(f"{record.name} on {record.target} {record.event}", record.detail)
-        case Recovery():
-            told = ", ".join(
-                f"{name} {s.seen}/{'?' if s.expected is None else s.expected}{' current' if s.current else ''}"
-                for name, s in sorted(record.sources.items())
-            )
-            return "recovery", _with(f"{record.process} is {record.phase}", told)
         case Gate():
             where = f"{record.method} {record.path}"
             return "gate", _with(f"{record.event} request {record.ordinal} of {record.rule}: {where}", record.detail)
@@ -74,8 +73,36 @@ def described(record: Record) -> tuple[str, str]:  # noqa: PLR0911 - one return 
             return "trigger", _with(f"{record.name}, number {record.ordinal}", record.detail)
         case Verdict():
             return "verdict", f"{record.check} {record.outcome}: {record.reason}"
+        case Readiness() | Recovery() | LinkEnd() | Reference() | Complaints() | KeysLost():
+            return _described_news(record)
         case _:
             return _described_traffic(record)
+
+
+def _described_news(
+    record: Readiness | Recovery | LinkEnd | Reference | Complaints | KeysLost,
+) -> tuple[str, str]:
+    """What an operator said, and what witnesses and other runs told of."""
+    match record:
+        case Readiness():
+            answer = f"{record.status} {record.text}" if record.status else "nothing"
+            return "readiness", f"{record.process} answered {answer} on /readyz"
+        case Recovery():
+            told = ", ".join(
+                f"{name} {s.seen}/{'?' if s.expected is None else s.expected}{' current' if s.current else ''}"
+                for name, s in sorted(record.sources.items())
+            )
+            return "recovery", _with(f"{record.process} is {record.phase}", told)
+        case LinkEnd():
+            carried = f"after {record.carried_bytes} bytes to the client"
+            return "link", f"connection {record.ordinal} of {record.link} was ended by the {record.by} {carried}"
+        case Reference():
+            return "reference", _with(f"how {record.run} ended", record.trouble or record.end_state)
+        case Complaints():
+            counted = ", ".join(f"{number} of {source}" for source, number in sorted(record.counted.items()))
+            return "complaints", _with(f"{record.process} counted {counted or 'nothing'}", ", ".join(record.logged))
+        case KeysLost():
+            return "kv", f"{len(record.keys)} keys of {record.bucket} are lost: {', '.join(record.keys)}"
 
 
 def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request) -> tuple[str, str]:
@@ -137,6 +164,9 @@ def _key_numbers(history: History) -> Iterator[int]:
                 # A new life reports its phases anew.
                 phase_of.pop(record.name, None)
                 yield number
+            case Gate(event="faulted" | "passed"):
+                # As many as the product makes requests; the fault itself has a line.
+                pass
             case Step() | Mark() | Process() | Fault() | Gate():
                 yield number
             case _:

@@ -63,7 +63,7 @@ def faults_lane(history: History, end_s: float) -> SpanLane:
                 else:
                     # Dropped after being held, or dropped at once: either way its stay ends here.
                     found.append((opened.pop(key, record.at_s), record.at_s, key[0], f"{key[1]} dropped", False))
-            case Gate():
+            case Gate(event="released"):
                 key = ("gate", f"{record.rule} #{record.ordinal}")
                 found.append((opened.pop(key, record.at_s), record.at_s, *key, False))
             case _:

@@ -4,16 +4,21 @@ import random
 from collections.abc import Sequence
 
 from harness.history import (
+    Complaints,
     Fault,
     Gate,
     History,
+    KeysLost,
     KvEntry,
+    LinkEnd,
     Mark,
     Meta,
     Op,
     Process,
+    Readiness,
     Record,
     Recovery,
+    Reference,
     Request,
     Resource,
     SourceProgress,
@@ -90,6 +95,11 @@ def one_of_each() -> list[Record]:
         ),
         Mark(at_s=1.3, name="restart", detail="by hand"),
         Gate(at_s=1.4, rule="patches", ordinal=3, event="released", method="PATCH", path="/apis/x"),
+        KeysLost(at_s=1.4, bucket="desired-state", keys=("d.app",)),
+        LinkEnd(at_s=1.4, link="operator-nats", ordinal=2, carried_bytes=4000, by="server"),
+        Readiness(at_s=1.4, process="operator-1", status=503, text="recovering"),
+        Reference(at_s=1.4, run="the clean run", end_state="{}"),
+        Complaints(at_s=1.4, process="operator-1", counted={"device-state": 1}, logged={"device-state state.d.app": 1}),
         Verdict(at_s=1.5, check="safety", outcome="pass", reason="held", evidence=(3, 99)),
     ]
 

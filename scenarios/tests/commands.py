@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.services import procfs
+from harness.services.estates import STATE_VARIABLE
 from harness.services.ports import leased_ports
 from harness.wait import wait_for
 
@@ -47,6 +48,7 @@ class Footprint:
     def __init__(self, folder: Path) -> None:
         self.temp = folder / "tmp"
         self.runs = folder / "runs"
+        self.state = folder / "state"
         self.cwd = folder / "cwd"
         for path in (self.temp, self.cwd):
             path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,12 @@ class Footprint:
     def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         """This process's, without what is about this test run, with `changes` on top; None takes one away."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-        own = {"TMPDIR": str(self.temp), "FLEETPROOF_RUNS": str(self.runs), "COLUMNS": "200"}
+        own = {
+            "TMPDIR": str(self.temp),
+            "FLEETPROOF_RUNS": str(self.runs),
+            STATE_VARIABLE: str(self.state),
+            "COLUMNS": "200",
+        }
         return {k: v for k, v in {**inherited, **own, **changes}.items() if v is not None}
 
     def processes(self) -> dict[int, str]:

@@ -28,9 +28,12 @@ def the_line(ended: Ended) -> str:
 WRONG_WORDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "shape": (["run", "no-such-shape"], ["no shape 'no-such-shape'", "`fleetproof list`"]),
     "one-shape-of-two": (["run", "1", "99"], ["no shape '99'", "`fleetproof list`"]),
-    "defect": (["run", "15", "--defect", "no-such"], ["--defect", "'no-such'", "'no-seed'"]),
+    "defect": (["run", "15", "--defect", "no-such"], ["no defect 'no-such'", "`fleetproof list`"]),
+    "defect-of-the-matrix": (["defects", "no-seed", "no-such"], ["no defect 'no-such'", "`fleetproof list`"]),
     "defect-of-another-shape": (["run", "1", "--defect", "plain-buckets"], ["plain-buckets", "missing-buckets"]),
     "case": (["run", "15", "--case", "no-such"], ["no case was run", "`fleetproof list`"]),
+    "own-folder": (["run", "all", "--from", "/no/such"], ["--from", "/no/such", "does not exist"]),
+    "two-formats": (["list", "--json", "--markdown"], ["--json or --markdown", "`fleetproof list --help`"]),
     "workers": (["run", "15", "-n", "0"], ["--workers", "1<=x<=64"]),
     "nothing-to-run": (["run"], ["Missing argument 'ID...'", "`fleetproof run --help`"]),
     "command": (["prove"], ["No such command 'prove'", "`fleetproof --help`"]),
@@ -48,6 +51,31 @@ async def test_wrong_words_are_one_line(row: tuple[Sequence[str], Sequence[str]]
     ended = await run([*FLEETPROOF, *argv], footprint)
     line = the_line(ended)
     assert [part for part in parts if part not in line] == [], line
+    assert footprint.left() == []
+    # Not even of what was looked for and is not there.
+    assert not footprint.runs.is_dir() or list(footprint.runs.iterdir()) == []
+
+
+OWN_SCENARIOS = {
+    "broken": ("import no_such_module\n", "test_own.py: ModuleNotFoundError: No module named 'no_such_module'"),
+    "unknown-shape": (
+        "from scenarios.cases import cases\n@cases('no-such', {'a': 1})\nasync def test_own(env, case): ...\n",
+        "no shape 'no-such' in the catalogue; `cases` takes one of your own, too",
+    ),
+    "empty": ("", "no case was run: nothing matches in "),
+}
+
+
+@pytest.mark.parametrize("row", OWN_SCENARIOS.values(), ids=OWN_SCENARIOS)
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_scenarios_that_cannot_be_read_are_one_line(
+    row: tuple[str, str], workers: str, footprint: Footprint, tmp_path: Path
+) -> None:
+    """Somebody's own file is named with what is wrong in it; it is no Ctrl-C."""
+    code, part = row
+    (tmp_path / "test_own.py").write_text(code)
+    ended = await run([*FLEETPROOF, "run", "--from", str(tmp_path), "all", "-n", workers], footprint)
+    assert part in the_line(ended)
     assert footprint.left() == []
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -9,7 +10,7 @@ from harness.capability import CAPABILITIES
 from scenarios.catalogue import SHAPES
 from scenarios.cli import main
 from scenarios.defects import DEFECTS
-from scenarios.tests.commands import FLEETPROOF, Footprint, run
+from scenarios.tests.commands import FLEETPROOF, Command, Footprint, run
 
 ANSI = "\x1b"
 DEFECT = DEFECTS["buckets-made-again"]
@@ -30,6 +31,7 @@ async def test_list_is_the_catalogue(footprint: Footprint) -> None:
     assert (ended.code, ended.err) == (0, [])
     assert [row["id"] for row in rows] == [shape.id for shape in SHAPES]
     assert sorted(defect["name"] for row in rows for defect in row["defects"]) == sorted(DEFECTS)
+    assert next(row["cases"] for row in rows if row["id"] == DEFECT.shape).count(DEFECT.case) == 1
 
 
 async def test_list_for_people_is_plain_in_a_pipe(footprint: Footprint) -> None:
@@ -88,3 +90,49 @@ async def test_a_verdict_for_machines_is_json_alone(footprint: Footprint) -> Non
     lines = ((footprint.runs / "latest").resolve() / case["history"]).read_text().splitlines()
     assert all(1 <= line <= len(lines) for line in red["lines"])
     assert red["lines"]
+
+
+async def test_the_matrix_of_one_defect(footprint: Footprint) -> None:
+    """What is red by its check on its own case is caught: exit code 0, and a row that says by what."""
+    ended = await run([*FLEETPROOF, "defects", DEFECT.name, "--json"], footprint)
+    answer = json.loads("\n".join(ended.out))
+    assert ended.code == 0, ended.text
+    assert (answer["caught"], answer["missed"], answer["trouble"], answer["interrupted"]) == (1, 0, None, False)
+    (row,) = answer["defects"]
+    assert (row["defect"], row["shape"], row["case"]) == (DEFECT.name, DEFECT.shape, DEFECT.case)
+    assert row["caught"]
+    assert DEFECT.check in row["red"]
+    assert row["seconds"] > 0
+    assert any(
+        line.startswith(f"ok     1/1 test_missing_buckets[{DEFECT.case}-with-{DEFECT.name}]") for line in ended.err
+    )
+    assert footprint.left() == []
+
+
+async def test_a_parallel_run_for_machines(footprint: Footprint) -> None:
+    """Two workers, two cases, one row for their shape; progress goes to stderr, counted."""
+    cases = ("operator-first", "devices-first")
+    chosen = [part for case in cases for part in ("--case", case)]
+    ended = await run([*FLEETPROOF, "run", "15", *chosen, "-n", "2", "--json"], footprint)
+    answer = json.loads("\n".join(ended.out))
+    assert ended.code == 0, ended.text
+    assert (answer["verdict"], answer["trouble"], answer["interrupted"]) == ("pass", None, False)
+    (row,) = answer["shapes"]
+    assert (row["shape"], row["cases"], row["passed"], row["verdict"]) == ("missing-buckets", 2, 2, "pass")
+    assert {case["case"] for case in answer["cases"]} == set(cases)
+    assert [line.split()[1] for line in ended.err if line.startswith("ok ")] == ["1/2", "2/2"]
+    assert footprint.left() == []
+
+
+async def test_an_interrupted_run_tells_what_was_run(footprint: Footprint) -> None:
+    """Ctrl-C after the first case: its row, the shape that was not come to, the line, 130, and nothing is left."""
+    command = await Command.start([*FLEETPROOF, "run", "missing-buckets", "killed-mid-tick"], footprint)
+    await command.wait_line("ok     1/")
+    command.interrupt(signal.SIGINT)
+    ended = await command.end()
+    assert ended.code == 130
+    assert ended.err == ["fleetproof: interrupted; everything that was started is gone"]
+    rows = [line.split() for line in ended.out]
+    assert ["missing-buckets", "1", "1", "PASS"] in [row[:4] for row in rows]
+    assert ["killed-mid-tick", "0", "0", "not", "run"] in rows
+    assert footprint.left() == []

@@ -9,7 +9,7 @@ import pytest
 
 import scenarios
 from harness.history import History, Op, Process, Recovery
-from harness.services.warden import DEATHS_WITHIN_S
+from harness.services.estate import DEATHS_WITHIN_S
 from harness.wait import wait_for
 from scenarios.tests.commands import FLEETPROOF, Command, Footprint, run
 
@@ -67,6 +67,9 @@ async def test_a_killed_demo_is_cleared_and_the_next_one_proves_it(footprint: Fo
 
     ended = await run([*FLEETPROOF, "demo", "--json"], footprint)
     assert ended.code == 0, ended.text
+    (cleared,) = (line for line in ended.err if "an earlier run" in line)
+    assert f"(pid {killed.pid}, " in cleared
+    assert "was killed; its warden cleared" in cleared
     for told in ("looking for the real servers", STARTED, SETTLED, KILLED, "has converged", "judging"):
         assert any(told in line for line in ended.err), told
     assert "\x1b" not in ended.text

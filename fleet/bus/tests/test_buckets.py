@@ -152,6 +152,22 @@ async def test_a_bucket_without_identity_is_adopted(js: JetStreamContext) -> Non
     assert (await js.get_msg(stream_name(DESIRED), subject=kv_subject(DESIRED, "d.web"))).seq == ack.seq
 
 
+@pytest.mark.rule("R6")
+async def test_whether_a_bucket_may_lack_what_was_written(js: JetStreamContext) -> None:
+    """Made just now, by somebody else, or purged: then it may. Keys, or delete markers, or nothing ever: then not."""
+    assert (await buckets.ensure(js, DESIRED, OURS)).incomplete
+    assert not (await buckets.ensure(js, DESIRED, OURS)).incomplete
+    await js.publish(kv_subject(DESIRED, "d.web"), b"", headers={"KV-Operation": "DEL"})
+    assert not (await buckets.ensure(js, DESIRED, OURS)).incomplete
+    await js.purge_stream(stream_name(DESIRED))
+    assert (await buckets.ensure(js, DESIRED, OURS)).incomplete
+    await js.publish(kv_subject(DESIRED, "d.web"), b"{}")
+    assert not (await buckets.ensure(js, DESIRED, OURS)).incomplete
+    await js.delete_stream(stream_name(DESIRED))
+    await js.add_stream(buckets.wanted_config(DESIRED, first_seq=5))
+    assert (await buckets.ensure(js, DESIRED, OURS)).incomplete
+
+
 @pytest.mark.parametrize("theirs", [Identity("22222222-bbbb", "fleet"), Identity("11111111-aaaa", "other")])
 async def test_another_operators_bucket_is_refused(js: JetStreamContext, theirs: Identity) -> None:
     """One line names both identities, and not even a setting that is wrong was changed."""
@@ -164,6 +180,17 @@ async def test_another_operators_bucket_is_refused(js: JetStreamContext, theirs:
         "serves namespace fleet of cluster 11111111-aaaa: nothing is written"
     )
     assert (await stored(js)).max_age == 3600
+
+
+@pytest.mark.rule("R7")
+async def test_whose_all_buckets_are_is_asked_first(js: JetStreamContext) -> None:
+    """One bucket of somebody else's is enough; none that is missing is made."""
+    await buckets.check_all(js, OURS)
+    theirs = replace(buckets.wanted_config(Bucket.DEVICE_STATE, first_seq=5), metadata=Identity("b", "fleet").metadata)
+    await js.add_stream(theirs)
+    with pytest.raises(PeerRefused, match="bucket device-state belongs to namespace fleet of cluster b"):
+        await buckets.check_all(js, OURS)
+    assert [info.config.name for info in await js.streams_info()] == [stream_name(Bucket.DEVICE_STATE)]
 
 
 async def test_half_an_identity_is_not_ours(js: JetStreamContext) -> None:

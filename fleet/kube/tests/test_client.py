@@ -82,16 +82,22 @@ async def test_access_is_asked_for(api: FakeApi, kube: KubeClient, *, allowed: b
     ]
 
 
-async def test_garbage_instead_of_an_answer_is_away(api: FakeApi, kube: KubeClient) -> None:
-    """A captive portal that answers 200 is trouble of the peer, not a crash."""
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b'{"metadata": {"resourceVersion": "\xff"}, "status": {"allowed": "\xff"}}', b'{"x":' + b"[" * 100_000],
+    ids=["page", "no-utf8", "too-deep"],
+)
+async def test_garbage_instead_of_an_answer_is_away(api: FakeApi, kube: KubeClient, status: int, body: bytes) -> None:
+    """A captive portal that answers 200, and an error that nobody can read, are trouble of the peer, not a crash."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(text="<html>")
+        return web.Response(status=status, body=body)
 
     api.other = answer
-    with pytest.raises(PeerAway, match="the server sent garbage"):
+    with pytest.raises(PeerAway, match="the server sent garbage" if status == 200 else "500 without a message"):
         await kube.allowed(Access("list", "devices"))
-    with pytest.raises(PeerAway, match="the server sent garbage"):
+    with pytest.raises(PeerAway, match="the server sent garbage" if status == 200 else "500 without a message"):
         await kube.patch_status("deployments", "web", PATCH)
 
 
@@ -290,3 +296,18 @@ async def test_a_list_that_expires_again_and_again_is_given_up(api: FakeApi, kub
     with pytest.raises(Expired):
         await names(kube)
     assert len(api.list_queries) == 4
+
+
+async def test_definitions_that_go(api: FakeApi, kube: KubeClient) -> None:
+    """One that is being deleted and one that is gone already; one that stays is none."""
+    leaving = web.json_response({"metadata": {"deletionTimestamp": "2026-11-21T09:00:00Z"}})
+    script = Script(api, leaving, status(404))
+    assert await kube.definitions_going() == ("deployments", "devices")
+    paths = [path for _, path, _, _ in script.requests]
+    assert paths == [f"{DEFINITIONS}/{name}.fleet.fleetproof.dev" for name in ("deployments", "devices")]
+    stays = {"metadata": {"name": "deployments.fleet.fleetproof.dev"}}
+    Script(api, web.json_response(stays), web.json_response(stays))
+    assert await kube.definitions_going() == ()
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -235,6 +235,7 @@ async def test_it_gets_its_environment(program: Program) -> None:
     ("output", "reason"),
     [
         (SECRET, "its output is no ExecCredential"),
+        pytest.param('{"deep":' + "[" * 100_000, "its output is no ExecCredential", id="too-deep"),
         (json.dumps({"apiVersion": V1, "kind": "X", "status": {"token": SECRET}}), "no ExecCredential of"),
         (json.dumps({"apiVersion": V1 + "beta1", "kind": "ExecCredential", "status": {"token": SECRET}}), "of client"),
         (json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": 7}}), "is no ExecCredential"),

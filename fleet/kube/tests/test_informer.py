@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from fleet import backoff
-from fleet.errors import WireError
+from fleet.errors import PeerRefused, WireError
 from fleet.kube import informer, transport
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
@@ -247,6 +247,8 @@ async def test_a_broken_watch_lists_again(api: FakeApi, sink: Sink, start: Start
         b'{"type": "WHAT", "object": {"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}}\n',
         b'{"type": "ADDED", "object": {"metadata": {"name": "a", "uid": "u", "resourceVersion": ""}}}\n',
         b'{"type": "ERROR", "object": {"metadata": {}, "code": 500, "message": "etcd"}}\n',
+        b'{"type": "ADDED", "object": {"metadata": {"name": "\xff", "uid": "u", "resourceVersion": "1"}}}\n',
+        pytest.param(b'{"type": "ADDED", "object": {"deep": ' + b"[" * 100_000 + b"\n", id="too-deep"),
     ],
 )
 async def test_garbage_in_a_watch_is_trouble(api: FakeApi, sink: Sink, start: Start, line: bytes) -> None:
@@ -567,3 +569,27 @@ def test_the_decoder_refuses_what_the_schema_would() -> None:
     """A Device without a name is no Device."""
     with pytest.raises(WireError):
         decode_device(b"{}")
+
+
+@pytest.mark.rule("R7")
+async def test_a_list_that_is_not_to_be_believed_makes_nothing_current(
+    api: FakeApi, sink: Sink, kube: KubeClient
+) -> None:
+    """Asked after each list, once the watch is open; a refusal is trouble, and listed again after."""
+    refusals = [PeerRefused("another cluster"), PeerRefused("another cluster"), None]
+    asked: list[int] = []
+
+    async def check() -> None:
+        asked.append(len(api.watch_queries))
+        if (refusal := refusals[min(len(asked), len(refusals)) - 1]) is not None:
+            raise refusal
+
+    task = asyncio.create_task(Informer(kube, "devices", decode_device, sink, check).run())
+    try:
+        await sink.until_said("replayed")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert sink.losses == ["lost: another cluster"] * 2
+    assert asked == [1, 2, 3]
+    assert len(api.list_queries) == 3

@@ -28,7 +28,17 @@ def test_a_pages_metadata_is_its_own(*, metadata_first: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [b"", b"{}", b'{"metadata":', b'"metadata":{}', b'{"items":[],"metadata":{"continue":"t"}}']
+    "bad",
+    [
+        b"",
+        b"{}",
+        b'{"metadata":',
+        b'"metadata":{}',
+        b'{"items":[],"metadata":{"continue":"t"}}',
+        b'{"metadata":{"resourceVersion":"\xff\xfe"}}',
+        b'{"deep":' + b"[" * 100_000,
+    ],
+    ids=["empty", "no-field", "broken-off", "no-object", "no-version", "no-utf8", "too-deep"],
 )
 def test_a_page_without_metadata_is_garbage(bad: bytes) -> None:
     """Whatever it is, it is trouble of the peer."""

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from fleet.operator import standstill
-from fleet.operator.tests.samples import deployment, device
+from fleet.operator.desired_writer import DesiredWriter
+from fleet.operator.state import FleetState
+from fleet.operator.sweeper import Sweeper
+from fleet.operator.tests.samples import cell, clean, deployment, device, fleet_state, pair
 from fleet.operator.tests.turns import Clock, Stopwatch
 from fleet.operator.tests.world import World
 
@@ -26,3 +29,38 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(loop)
     monkeypatch.setattr(loop, "time", clock.time)
     return clock
+
+
+@pytest.fixture
+def state() -> FleetState:
+    """Return one deployment that runs on one device, with nothing left to look at."""
+    state = fleet_state()
+    state.upsert_deployment(deployment())
+    state.upsert_device(device())
+    state.desire(pair(), cell())
+    clean(state)
+    return state
+
+
+@pytest.fixture
+def writer(world: World) -> DesiredWriter:
+    return DesiredWriter(world.parts)
+
+
+@pytest.fixture
+def sweeper(world: World, writer: DesiredWriter) -> Sweeper:
+    return Sweeper(world.parts, writer)
+
+
+@pytest.fixture
+def follows(world: World, writer: DesiredWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bring the bucket's news at once, as a replica would."""
+    publish = world.broker.publish
+
+    async def published(*args: object, **kwargs: object) -> object:
+        ack = await publish(*args, **kwargs)  # type: ignore[arg-type] # handed through
+        for news in world.news():
+            writer.heard(news)
+        return ack
+
+    monkeypatch.setattr(world.broker, "publish", published)

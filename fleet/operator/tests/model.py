@@ -33,11 +33,19 @@ class Beats:
     unheard: Verdict = Verdict.UNKNOWN
     created_s: float = 0.0
     judged_of_s: float = 0.0
-    newest_s: float = -math.inf
+    # All that were ever stored, in their order, and which of them came after a pause that somebody was there to see.
+    stored_s: list[float] = field(default_factory=lambda: [-math.inf])
+    after_pause_s: list[float] = field(default_factory=lambda: [-math.inf])
     connected_at_s: float | None = None
 
+    @property
+    def newest_s(self) -> float:
+        return max(self.stored_s)
+
     def beat(self, device: DeviceId, at_s: float) -> None:
-        self.newest_s = max(self.newest_s, at_s)
+        if self.connected_at_s is not None and at_s - self.newest_s > LIMIT_S / 2:
+            self.after_pause_s.append(at_s)
+        self.stored_s.append(at_s)
         if self.last_s.get(device) != at_s:
             self.last_s[device] = at_s
             self.verdicts[device] = Verdict.ALIVE
@@ -62,7 +70,9 @@ class Beats:
         if last_s >= max(self.newest_s, now_s) - LIMIT_S:
             return Verdict.ALIVE
         watched = self.connected_at_s is not None and now_s - self.connected_at_s > LIMIT_S
-        return Verdict.SILENT if watched or last_s < self.newest_s - LIMIT_S else Verdict.UNKNOWN
+        # Somebody was heard when it was overdue already, and the broker had taken beats for as long.
+        since_s = max(last_s, *self.after_pause_s)
+        return Verdict.SILENT if watched or since_s < self.newest_s - LIMIT_S else Verdict.UNKNOWN
 
 
 @dataclass

@@ -150,6 +150,7 @@ class Kube(KubeClient):
         self.events: dict[str, Mapping[str, object]] = {}
         self.refuse: Callable[[Call], PeerError | None] = lambda _: None
         self.denied: set[str] = set()
+        self.going: tuple[str, ...] = ()
         self.gate = asyncio.Event()
         self.gate.set()
         self._versions = itertools.count(100)
@@ -251,6 +252,9 @@ class Kube(KubeClient):
     async def cluster_uid(self) -> str:
         await self._asked("get", "namespaces/kube-system")
         return "cluster-uid"
+
+    async def definitions_going(self) -> tuple[str, ...]:
+        return self.going
 
     async def allowed(self, access: Access) -> bool:
         await self._asked("review", str(access))

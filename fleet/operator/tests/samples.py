@@ -8,7 +8,9 @@ from fleet.kube.objects import Deployment, Device
 from fleet.operator.decoding import Report
 from fleet.operator.lifecycle import FINALIZER
 from fleet.operator.state import Cell, FleetState
+from fleet.operator.tally import Standing
 from fleet.wire import (
+    DeploymentName,
     DesiredState,
     DeviceId,
     DeviceState,
@@ -25,6 +27,10 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT_S = 90.0
 D1, D2 = device_id("d1"), device_id("d2")
 WEB, DB = deployment_name("web"), deployment_name("db")
+ONE_PENDING = {Standing.PENDING: 1}
+ONE_SUCCEEDED = {Standing.SUCCEEDED: 1}
+ONE_FAILED = {Standing.FAILED: 1}
+ONE_STALE = {Standing.STALE: 1}
 
 
 def pair(device: str = "d1", deployment: str = "web") -> Pair:
@@ -136,3 +142,14 @@ def report_bytes(report: Report) -> bytes:
         owner=Owner(report.uid, report.generation),
         last_error=report.last_error,
     ).encode()
+
+
+def counts(state: FleetState, name: DeploymentName = WEB) -> dict[Standing, int]:
+    """How many pairs of a Deployment stand how, without zeros."""
+    return {standing: count for standing, count in state.tallies[name].counts.items() if count}
+
+
+def clean(state: FleetState) -> None:
+    """Forget what is to be looked at."""
+    for dirty in (state.dirty_pairs, state.dirty_status, state.dirty_deployments, state.dirty_devices):
+        dirty.clear()

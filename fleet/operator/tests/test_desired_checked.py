@@ -18,11 +18,6 @@ from fleet.wire import DeviceId, device_id
 DELETE = Write("delete", "d1.web", 9)
 
 
-@pytest.fixture
-def writer(world: World) -> DesiredWriter:
-    return DesiredWriter(world.parts)
-
-
 async def settle(writer: DesiredWriter) -> None:
     writer.wake()
     await turn()

@@ -15,11 +15,6 @@ from fleet.operator.tests.turns import DEADLINE_S, Clock, running, turn
 from fleet.operator.tests.world import World
 
 
-@pytest.fixture
-def writer(world: World) -> DesiredWriter:
-    return DesiredWriter(world.parts)
-
-
 async def settle(writer: DesiredWriter) -> None:
     """Wake it, and let it do what there is to do."""
     writer.wake()

@@ -13,11 +13,6 @@ from fleet.wire import device_id
 PUT = Write("put", "d1.web", 0)
 
 
-@pytest.fixture
-def writer(world: World) -> DesiredWriter:
-    return DesiredWriter(world.parts)
-
-
 async def settle(writer: DesiredWriter) -> None:
     """Wake it, and let it do what there is to do."""
     writer.wake()

@@ -80,6 +80,56 @@ def test_a_later_beat_must_be_later_than_the_limit() -> None:
 
 
 @pytest.mark.rule("L2")
+@pytest.mark.parametrize("reconnected", [False, True])
+def test_the_first_beat_after_everybody_paused_says_nothing_of_the_others(*, reconnected: bool) -> None:
+    """While the broker took no beats nobody could beat: whoever is back first does not make the others silent."""
+    watch = Watch()
+    watch.beat(0.0, "d1", "d2", "d3")
+    if reconnected:
+        watch.liveness.broken()
+        watch.open(299.0)
+        watch.beat(0.0, "d1", "d2", "d3")
+        watch.liveness.connected(299.0)
+    else:
+        watch.liveness.connected(299.0)
+    watch.beat(300.0, "d1")
+    watch.advance(300.1)
+    assert [watch.verdict(name) for name in ("d1", "d2", "d3")] == [Verdict.ALIVE, Verdict.UNKNOWN, Verdict.UNKNOWN]
+    watch.beat(301.0, "d2")
+    for second in (330.0, 360.0, 390.0, 391.0):
+        watch.liveness.connected(second)
+        watch.beat(second, "d1", "d2")
+        watch.advance(second)
+        assert watch.verdict("d2") is Verdict.ALIVE
+        assert watch.verdict("d3") is (Verdict.SILENT if second > 390 else Verdict.UNKNOWN)
+
+
+@pytest.mark.rule("L2")
+@pytest.mark.parametrize(("pause_s", "verdict"), [(45.0, Verdict.SILENT), (45.1, Verdict.UNKNOWN)])
+def test_a_short_pause_is_none(pause_s: float, verdict: Verdict) -> None:
+    """Of half the limit and less: few devices, whose beats are far apart, prove as much as many."""
+    watch = Watch()
+    watch.beat(0.0, "d1", "d2")
+    watch.beat(45.0, "d2")
+    watch.liveness.connected(45.0)
+    watch.beat(45.0 + pause_s, "d2")
+    watch.beat(91.0, "d2")
+    watch.advance(91.0)
+    assert watch.verdict("d1") is verdict
+
+
+@pytest.mark.rule("L2")
+def test_a_first_replay_tells_of_no_pause() -> None:
+    """Last beats alone are far apart where a device has been silent for long: then the others are proof enough."""
+    watch = Watch(connected=False)
+    watch.beat(0.0, "d1")
+    watch.beat(500.0, "d2")
+    watch.liveness.connected(500.0)
+    watch.advance(500.0)
+    assert watch.verdict("d1") is Verdict.SILENT
+
+
+@pytest.mark.rule("L2")
 def test_a_broken_connection_begins_the_wait_again() -> None:
     """Only an unbroken connection counts: one that broke proves nothing about the time before."""
     watch = Watch()

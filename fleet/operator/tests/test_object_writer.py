@@ -228,3 +228,13 @@ async def test_a_removed_deployment_is_no_step(world: World, writer: ObjectWrite
     async with running(writer.run()):
         await settle(writer)
     assert world.kube.calls == []
+
+
+@pytest.mark.rule("K8")
+async def test_a_device_that_goes_with_its_definition_is_not_forgotten(world: World, writer: ObjectWriter) -> None:
+    """What it has published is what it will be registered from."""
+    departing(world)
+    world.kube.going = ("devices",)
+    async with running(writer.run()):
+        await settle(writer)
+    assert (world.broker.writes, world.kube.verbs("patch")) == ([], [])

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fleet.bus.buckets import Identity
 from fleet.errors import PeerAway, PeerError, PeerRefused
 from fleet.operator import startup
-from fleet.operator.startup import NEEDED_ACCESS, check_access, until
+from fleet.operator.startup import NEEDED_ACCESS, check_access, check_cluster, until
 from fleet.operator.tests.peers import Call, Kube
 from fleet.operator.tests.turns import DEADLINE_S, Clock, turn
 
@@ -149,4 +150,15 @@ def test_the_rights_are_those_of_the_contract() -> None:
         "devices": {"get", "list", "watch", "patch", "create"},
         "events": {"create"},
         "configmaps": {"get", "create", "patch"},
+        "customresourcedefinitions deployments.fleet.fleetproof.dev": {"get"},
+        "customresourcedefinitions devices.fleet.fleetproof.dev": {"get"},
     }
+
+
+@pytest.mark.rule("R7")
+def test_another_cluster_behind_the_same_address() -> None:
+    """One line says which cluster answers and whose the buckets are."""
+    identity = Identity("cluster-a", "fleet")
+    check_cluster("cluster-a", identity)
+    with pytest.raises(PeerRefused, match="cluster cluster-b now; the buckets belong to namespace fleet of cluster cl"):
+        check_cluster("cluster-b", identity)

@@ -5,13 +5,17 @@ import pytest
 from fleet.kube.objects import Deployment, Device
 from fleet.operator import state as fold
 from fleet.operator.state import Cell, FleetState
-from fleet.operator.tally import Standing
 from fleet.operator.tests.samples import (
     D1,
     D2,
     DB,
+    ONE_FAILED,
+    ONE_PENDING,
+    ONE_SUCCEEDED,
     WEB,
     cell,
+    clean,
+    counts,
     deployment,
     device,
     fleet_state,
@@ -20,33 +24,7 @@ from fleet.operator.tests.samples import (
     pair,
     report,
 )
-from fleet.wire import DeploymentName, Phase, deployment_name, device_id
-
-
-def counts(state: FleetState, name: DeploymentName = WEB) -> dict[Standing, int]:
-    return {standing: count for standing, count in state.tallies[name].counts.items() if count}
-
-
-def clean(state: FleetState) -> None:
-    for dirty in (state.dirty_pairs, state.dirty_status, state.dirty_deployments, state.dirty_devices):
-        dirty.clear()
-
-
-ONE_PENDING = {Standing.PENDING: 1}
-ONE_SUCCEEDED = {Standing.SUCCEEDED: 1}
-ONE_FAILED = {Standing.FAILED: 1}
-ONE_STALE = {Standing.STALE: 1}
-
-
-@pytest.fixture
-def state() -> FleetState:
-    """Return one deployment that runs on one device, with nothing left to look at."""
-    state = fleet_state()
-    state.upsert_deployment(deployment())
-    state.upsert_device(device())
-    state.desire(pair(), cell())
-    clean(state)
-    return state
+from fleet.wire import Phase, deployment_name, device_id
 
 
 @pytest.mark.parametrize("changed", [device(blocked=True), device(deleting=True), device(labels={"group": "other"})])

@@ -173,6 +173,51 @@ async def test_trouble_goes_into_the_status(world: World, ticker: Ticker) -> Non
     assert status == expected
 
 
+@pytest.mark.rule("P2")
+async def test_a_tick_gives_up_on_an_api_server_in_trouble(world: World, ticker: Ticker) -> None:
+    """After some failures the rest waits; it comes first in the next tick, and all of it stays due."""
+    names = [f"app-{n:02d}" for n in range(20)]
+    world.objects(*(deployment(name) for name in names))
+    world.kube.refuse = lambda call: PeerAway(call.what)
+    await ticker.tick()
+    tried = [call.what for call in ticker.patches]
+    assert 8 <= len(tried) < 16
+    assert len(world.state.dirty_status) == 21
+    world.kube.calls.clear()
+    await ticker.tick()
+    assert not {call.what for call in ticker.patches} & set(tried[:5])
+
+
+@pytest.mark.rule("P2")
+async def test_refused_deployments_do_not_starve_the_others(world: World, ticker: Ticker) -> None:
+    """However many are refused for reasons of their own, each other status has its turn."""
+    world.objects(*(deployment(f"app-{n:02d}") for n in range(20)))
+    world.kube.refuse = lambda call: None if call.what.endswith("/web") else PeerRefused(call.what)
+    for _ in range(3):
+        await ticker.tick()
+    assert world.count('fleet_status_patches_total{outcome="stored"}') == 1
+
+
+@pytest.mark.rule("P2")
+async def test_the_pauses_of_ticks_that_give_up_grow(
+    world: World, ticker: Ticker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second apart no more, until one gets through."""
+    monkeypatch.setattr("fleet.backoff.random.uniform", lambda _, ceiling: ceiling)
+    world.objects(*(deployment(f"app-{n:02d}") for n in range(20)))
+    world.kube.refuse = lambda call: PeerAway(call.what)
+    async with running(ticker.run()):
+        ticker.wake()
+        await clock.go_on(20)
+        first = len(ticker.patches)
+        await clock.go_on(12.5)
+        assert len(ticker.patches) - first <= 3 * 15
+        assert ticker.late_s == 0.0
+        world.kube.refuse = lambda _: None
+        await clock.go_on(7)
+        assert world.count('fleet_status_patches_total{outcome="stored"}') == 21
+
+
 @pytest.mark.rule("S12")
 async def test_the_first_tick_follows_convergence_at_once(world: World, ticker: Ticker, clock: Clock) -> None:
     """The loop waits for convergence and not for a second to pass; then a second lies between two ticks."""

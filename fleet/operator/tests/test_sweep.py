@@ -26,11 +26,14 @@ class Sweep:
         *,
         live_keys: int = 100,
         empty: Sequence[str] = (),
+        going: Sequence[str] = (),
         approved: str | None = None,
         after_s: float = 1.0,
     ) -> list[Pair]:
         self.now_s += after_s
-        return self.brake.release(orphans, live_keys=live_keys, empty=empty, approved=approved, now_s=self.now_s)
+        return self.brake.release(
+            orphans, live_keys=live_keys, empty=empty, going=going, approved=approved, now_s=self.now_s
+        )
 
     @property
     def held_id(self) -> str:
@@ -109,11 +112,12 @@ def test_what_was_approved_does_not_count(sweep: Sweep) -> None:
     ],
 )
 def test_an_empty_list_makes_one_key_wait(sweep: Sweep, empty: list[str], said: str) -> None:
-    """An API server that lists none of a kind is no reason to delete a single key."""
+    """An API server that lists none of a kind is no reason to delete a single key, nor is one that lists the first."""
     assert sweep.look(keys(1, 1), live_keys=1, empty=empty) == []
     assert sweep.brake.held is not None
     assert said in sweep.brake.held.reason
-    assert sweep.look(keys(1, 1), live_keys=1) == keys(1, 1)
+    assert sweep.look(keys(1, 1), live_keys=1) == []
+    assert sweep.look(keys(1, 1), live_keys=1, approved=sweep.held_id) == keys(1, 1)
     assert sweep.brake.held is None
 
 
@@ -162,7 +166,34 @@ def test_a_set_that_grows_after_its_approval_is_held_for_the_rest(sweep: Sweep) 
     assert sweep.look(keys(1, 55), approved=approved) == keys(1, 30)
     assert sweep.brake.held is not None
     assert sweep.brake.held.count == 25
-    assert sweep.look(keys(1, 50), approved=approved) == keys(1, 50)
+    assert sweep.look(keys(1, 50), approved=approved) == keys(1, 30)
+    assert sweep.look(keys(1, 50), approved=sweep.held_id) == keys(1, 50)
+
+
+@pytest.mark.rule("B6")
+def test_what_waited_goes_on_waiting(sweep: Sweep) -> None:
+    """An administrator applies one object after the other: the keys of the last few are not free to go."""
+    assert sweep.look(keys(1, 30), live_keys=30, empty=["Deployments"]) == []
+    for left in (21, 20, 1):
+        assert sweep.look(keys(1, left), live_keys=30) == []
+    assert sweep.brake.held is not None
+    assert sweep.brake.held.reason == "1 of 30 keys would go, and 1 of them waited when more were to go"
+    assert sweep.look([], live_keys=30) == []
+    assert sweep.look(keys(1, 20), live_keys=30) == keys(1, 20)
+
+
+@pytest.mark.rule("K8")
+def test_no_yes_helps_while_a_definition_goes(sweep: Sweep) -> None:
+    """Approved before or during it: nothing goes, it is said why, and the yes is void."""
+    sweep.look(keys(1, 30))
+    approved = sweep.held_id
+    assert sweep.look(keys(1, 30), approved=approved) == keys(1, 30)
+    assert sweep.look(keys(1, 30), approved=approved, going=["devices"]) == []
+    assert sweep.brake.held is not None
+    assert sweep.brake.held.reason == "the definition of devices is being deleted, and 100 keys are stored"
+    assert sweep.look(keys(1, 30)) == []
+    assert sweep.look([], going=["devices"]) == []
+    assert sweep.brake.held is None
 
 
 @pytest.mark.rule("B3")

@@ -14,30 +14,6 @@ from fleet.operator.tests.world import World
 from fleet.wire import parse_desired_key
 
 
-@pytest.fixture
-def writer(world: World) -> DesiredWriter:
-    return DesiredWriter(world.parts)
-
-
-@pytest.fixture
-def sweeper(world: World, writer: DesiredWriter) -> Sweeper:
-    return Sweeper(world.parts, writer)
-
-
-@pytest.fixture
-def follows(world: World, writer: DesiredWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring the bucket's news at once, as a replica would."""
-    publish = world.broker.publish
-
-    async def published(*args: object, **kwargs: object) -> object:
-        ack = await publish(*args, **kwargs)  # type: ignore[arg-type] # handed through
-        for news in world.news():
-            writer.heard(news)
-        return ack
-
-    monkeypatch.setattr(world.broker, "publish", published)
-
-
 @pytest.mark.rule("B3")
 @pytest.mark.usefixtures("follows")
 async def test_a_yes_lets_them_go(world: World, writer: DesiredWriter, sweeper: Sweeper, clock: Clock) -> None:

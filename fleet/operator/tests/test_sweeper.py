@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from fleet.errors import PeerAway
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.sweeper import Sweeper
 from fleet.operator.tests.peers import Call, Write
@@ -10,30 +11,6 @@ from fleet.operator.tests.samples import D1, WEB, cell, deployment, device, pair
 from fleet.operator.tests.sweeping import MANY, marked, orphans, question
 from fleet.operator.tests.turns import Clock, converged, running, turn
 from fleet.operator.tests.world import World
-
-
-@pytest.fixture
-def writer(world: World) -> DesiredWriter:
-    return DesiredWriter(world.parts)
-
-
-@pytest.fixture
-def sweeper(world: World, writer: DesiredWriter) -> Sweeper:
-    return Sweeper(world.parts, writer)
-
-
-@pytest.fixture
-def follows(world: World, writer: DesiredWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring the bucket's news at once, as a replica would."""
-    publish = world.broker.publish
-
-    async def published(*args: object, **kwargs: object) -> object:
-        ack = await publish(*args, **kwargs)  # type: ignore[arg-type] # handed through
-        for news in world.news():
-            writer.heard(news)
-        return ack
-
-    monkeypatch.setattr(world.broker, "publish", published)
 
 
 async def test_nothing_waits_and_nothing_is_written(world: World, sweeper: Sweeper, clock: Clock) -> None:
@@ -153,3 +130,64 @@ async def test_an_orphan_that_is_told_by_now(
         await clock.go_on(1.1)
     assert marked(world) == MANY
     assert world.health.sweep is None
+
+
+@pytest.mark.rule("K8")
+@pytest.mark.usefixtures("follows")
+async def test_what_goes_with_its_definition_waits(
+    world: World, writer: DesiredWriter, sweeper: Sweeper, clock: Clock
+) -> None:
+    """Told by an object that is being deleted, yet nothing goes and it is said why; once they are back it goes."""
+    world.stored(pair(), cell(7))
+    world.kube.going = ("deployments", "devices")
+    world.objects(deployment(deleting=True))
+    async with running(writer.run()), running(sweeper.run()):
+        writer.wake()
+        for _ in range(3):
+            await clock.go_on(1.1)
+        assert (world.broker.writes, world.health.sweep is not None) == ([], True)
+        assert (
+            question(world)["reason"]
+            == "the definition of deployments and of devices is being deleted, and 1 keys are stored"
+        )
+        # Meanwhile objects are not read again and again.
+        assert world.kube.calls.count(Call("get", "deployments/web")) == 1
+        world.kube.going = ()
+        await clock.go_on(1.1)
+        await clock.go_on(1.1)
+    assert world.broker.writes == [Write("delete", "d1.web", 7)]
+    assert world.health.sweep is None
+
+
+@pytest.mark.rule("K8")
+@pytest.mark.usefixtures("follows")
+async def test_a_few_orphans_wait_for_the_definition_too(
+    world: World, writer: DesiredWriter, sweeper: Sweeper, clock: Clock
+) -> None:
+    """The brake let them through before anybody knew; the writer finds out, and from then on the brake holds them."""
+    orphans(world, 3)
+    world.kube.going = ("devices",)
+    async with running(writer.run()), running(sweeper.run()):
+        for _ in range(3):
+            await clock.go_on(1.1)
+    assert marked(world) == 0
+    assert "the definition of devices is being deleted" in question(world)["reason"]
+
+
+@pytest.mark.rule("K8")
+async def test_definitions_that_cannot_be_read_are_as_they_were(
+    world: World, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody says that they are back: what waits goes on waiting."""
+    orphans(world, 3)
+    world.state.definitions_going = ("devices",)
+
+    async def away() -> tuple[str, ...]:
+        raise PeerAway("503")
+
+    monkeypatch.setattr(world.kube, "definitions_going", away)
+    async with running(sweeper.run()):
+        with capture_logs() as logs:
+            await clock.go_on(1.1)
+    assert world.health.sweep is not None
+    assert "definitions_not_read" in [line["event"] for line in logs]

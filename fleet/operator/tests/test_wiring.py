@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from fleet.bus import buckets, connection
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.connection import Listener
-from fleet.bus.replica import KvReplica, StreamFacts
+from fleet.bus.replica import Entry, KvReplica, StreamFacts
 from fleet.errors import PeerAway
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
-from fleet.operator import sources
+from fleet.operator import main, sources
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.main import Loop, Operator
 from fleet.operator.sources import BucketSource, ResourceSource
@@ -26,7 +26,7 @@ from fleet.operator.tests.peers import Broker, Kube
 from fleet.operator.tests.samples import deployment, device
 from fleet.operator.tests.turns import DEADLINE_S, running, turn
 from fleet.settings import OperatorSettings
-from fleet.wire import Bucket
+from fleet.wire import Bucket, DeviceId, DeviceInfo
 
 FOUND = StreamFacts(created_s=0.0, broker_now_s=0.0, made=False, replaced=False)
 LOOPS = {
@@ -82,6 +82,7 @@ class Wired:
         self.nats = nats
         self.created: set[Bucket] = set()
         self.ensured: list[tuple[Bucket, Identity | None]] = []
+        self.checked: list[Identity] = []
         self.closed: list[str] = []
         # By the connection's name.
         self.listeners: dict[str, Listener] = {}
@@ -111,6 +112,10 @@ class Wired:
         problems = ("it is stored in memory",) if bucket is Bucket.DEVICE_INFO else ()
         return BucketReport(bucket, created=bucket in self.created, mended=(), problems=problems)
 
+    async def check_all(self, _: Broker, identity: Identity) -> None:
+        assert not self.ensured
+        self.checked.append(identity)
+
     async def close(self, _: Client) -> None:
         self.closed.append("nats")
 
@@ -131,6 +136,7 @@ async def wired(monkeypatch: pytest.MonkeyPatch) -> Wired:
     monkeypatch.setattr(connection, "connect", wired.connect)
     monkeypatch.setattr(connection, "close", wired.close)
     monkeypatch.setattr(buckets, "ensure", wired.ensure)
+    monkeypatch.setattr(buckets, "check_all", wired.check_all)
     return wired
 
 
@@ -146,6 +152,7 @@ async def test_a_start_checks_and_then_wires(started: Wired) -> None:
     """Rights, buckets with the identity of this cluster and namespace, then every loop; problems are shown."""
     assert started.loops.keys() == LOOPS
     identity = Identity("cluster-uid", "ns")
+    assert started.checked == [identity]
     assert started.ensured == [(bucket, identity) for bucket in Bucket]
     assert started.operator.health.notes["device-info"] == ("it is stored in memory",)
     assert all(replica._identity == identity for replica in started.operator._replicas.values())
@@ -239,6 +246,52 @@ async def test_devices_are_asked_to_publish_again(started: Wired, devices: int, 
     sink.replayed()
     await turn()
     assert started.nats.published == [("fleet.republish", {"window_s": window_s})]
+
+
+async def wait_until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not true():
+            await turn()
+
+
+@pytest.mark.rule("R6")
+async def test_devices_that_did_not_hear_it_are_asked_again(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was not connected is asked again, until every device has introduced itself or the patience is over."""
+    monkeypatch.setattr(main, "_ASK_AGAIN_AFTER_S", (0.01, 0.01, 0.01))
+    started.operator.state.devices = {DeviceId("d1"): device(), DeviceId("d2"): device()}
+    states, infos = started.sink("device-state"), started.sink("device-info")
+    assert isinstance(states, BucketSource)
+    assert isinstance(infos, BucketSource)
+    info = DeviceInfo(arch="x86_64", os="linux", agent_version="1", labels={}, boot_id="b").encode()
+    infos.entries([Entry("info.d1", 1, info)])
+    states.opened(FOUND._replace(made=True))
+    states.replayed()
+    await turn()
+    assert len(started.nats.published) == 1
+    infos.entries([Entry("info.d1", 2, info)])
+    await wait_until(lambda: len(started.nats.published) == 2)
+    infos.entries([Entry("info.d2", 3, info)])
+    await asyncio.wait(started.operator._asking, timeout=DEADLINE_S)
+    assert len(started.nats.published) == 2
+    states.opened(FOUND._replace(made=True))
+    states.replayed()
+    await turn()
+    await asyncio.wait(started.operator._asking, timeout=DEADLINE_S)
+    assert len(started.nats.published) == 6
+
+
+@pytest.mark.rule("R6")
+async def test_another_loss_begins_the_asking_anew(started: Wired) -> None:
+    """There is one series of questions at a time, for what was lost last and all before."""
+    started.operator.state.devices = {DeviceId("d1"): device()}
+    for name in ("device-state", "device-heartbeat"):
+        sink = started.sink(name)
+        assert isinstance(sink, BucketSource)
+        sink.opened(FOUND._replace(made=True))
+        sink.replayed()
+        await turn()
+    assert len(started.nats.published) == 2
+    assert len([asking for asking in started.operator._asking if not asking.cancelling()]) == 1
 
 
 @pytest.mark.rule("R6")

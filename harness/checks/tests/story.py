@@ -30,7 +30,7 @@ from harness.history import (
     Resource,
     StreamState,
 )
-from harness.history.records import FaultEvent, Json, Outcome
+from harness.history.records import FaultEvent, GateEvent, Json, Outcome
 
 MADE_AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 MADE_US = int(MADE_AT.timestamp() * 1e6)
@@ -278,7 +278,7 @@ class Story:
     def fault(self, event: FaultEvent, name: str = "sigkill", target: str = "operator") -> int:
         return self.add(Fault(at_s=self.at_s, name=name, target=target, event=event))
 
-    def gate(self, event: Literal["held", "dropped", "released"], ordinal: int = 2, rule: str = "patch") -> int:
+    def gate(self, event: GateEvent, ordinal: int = 2, rule: str = "patch") -> int:
         return self.add(Gate(at_s=self.at_s, rule=rule, ordinal=ordinal, event=event, method="PATCH", path="/x"))
 
     def process(
@@ -294,8 +294,8 @@ class Story:
             Process(at_s=self.at_s, name=name, event=event, pid=pid, signal=signal, settings=dict(settings))
         )
 
-    def recovery(self, phase: str, name: str = "operator-1") -> int:
-        return self.add(Recovery(at_s=self.at_s, process=name, phase=phase, sources={}))
+    def recovery(self, phase: str, name: str = "operator-1", *, held: str | None = None) -> int:
+        return self.add(Recovery(at_s=self.at_s, process=name, phase=phase, sources={}, held=held))
 
     def passes(self, seconds: float) -> None:
         self.at_s = round(self.at_s + seconds, 6)

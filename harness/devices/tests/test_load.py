@@ -1,13 +1,14 @@
 """The write load reaches its rate, leaves nothing in flight and every pair running."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
 
-from fleet.wire import Bucket, Phase
+from fleet.wire import Bucket, DeviceState, Pair, Phase, decode_device_state
 from harness.devices import load as load_module
-from harness.devices.load import WriteLoad
+from harness.devices.load import Order, WriteLoad
 from harness.devices.scripted import ScriptedDevices
 from harness.devices.tests.broker import DEADLINE_S, Broker, pair_of
 from harness.errors import ServiceError, WaitTimeout
@@ -77,6 +78,47 @@ async def test_stop_has_a_deadline(broker: Broker, devices: ScriptedDevices, mon
     await load.stop()
     assert len(broker.ops()) == written
     assert broker.ops("info")
+
+
+def states(broker: Broker, pair: Pair) -> list[DeviceState]:
+    """What the broker acknowledged of one pair, in order."""
+    ops = [op for op in broker.ops("ok") if op.client == pair.device]
+    return [decode_device_state(op.detail.encode()) for op in sorted(ops, key=lambda op: op.revision or 0)]
+
+
+@pytest.mark.parametrize("order", ["in order", "disordered", "same times"])
+async def test_event_times(broker: Broker, devices: ScriptedDevices, order: Order) -> None:
+    """In order they rise; disordered some go back; at the same instant they stand. Whatever is newest says Running."""
+    before = len(broker.ops())
+    load = WriteLoad(devices, 300, failed_percent=20, order=order).start()
+    await acknowledged(broker, before + 60)
+    await load.stop()
+    for pair in PAIRS:
+        times = [state.last_event_at for state in states(broker, pair)]
+        steps = [after > at for at, after in itertools.pairwise(times)]
+        assert len(steps) > 10
+        assert all(steps) is (order == "in order")
+        assert any(steps) is (order != "same times")
+        assert (len(set(times)) == 1) is (order == "same times")
+        newest = max(times)
+        last = [state for state in states(broker, pair) if state.last_event_at == newest][-1]
+        assert (last.phase, devices.reported[pair]) == (Phase.RUNNING, last)
+
+
+@pytest.mark.parametrize("order", ["disordered", "same times"])
+async def test_what_is_told_late(broker: Broker, devices: ScriptedDevices, order: Order) -> None:
+    """One more failure of each pair: of before its newest event, or of the same instant and then the truth."""
+    known = dict(devices.reported)
+    await WriteLoad(devices, 1, order=order).tell_late()
+    for pair in PAIRS:
+        late = states(broker, pair)[-1]
+        assert late.phase is Phase.FAILED
+        if order == "disordered":
+            assert late.last_event_at < known[pair].last_event_at
+            assert devices.reported[pair] == known[pair]
+        else:
+            assert late.last_event_at == known[pair].last_event_at
+            assert devices.reported[pair] == late
 
 
 async def test_stop_without_start_and_twice(broker: Broker, devices: ScriptedDevices) -> None:

@@ -202,6 +202,21 @@ async def test_what_happened_during_a_cut_is_made_up_for(broker: Broker, devices
     assert devices.desired.keys() == {TWO}
 
 
+async def test_absence_is_no_deletion(broker: Broker, devices: ScriptedDevices, link: Proxy) -> None:
+    """A bucket that is empty or gone on reconnect is a loss: what runs goes on, and its report stays."""
+    await broker.make()
+    await devices.wait_ready(DEADLINE_S)
+    await broker.desire(ONE)
+    await reported(devices, ONE)
+    await link.disable()
+    await broker.js.purge_stream("KV_desired-state")
+    await broker.desire(TWO)
+    await link.enable()
+    await reported(devices, TWO)
+    assert devices.desired.keys() == {ONE, TWO}
+    assert {op.action for op in broker.ops("ok")} == {"put device-state"}
+
+
 async def test_a_late_read_does_not_undo_what_was_heard(
     broker: Broker, devices: ScriptedDevices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +225,7 @@ async def test_a_late_read_does_not_undo_what_was_heard(
     held = asyncio.Event()
     begun = asyncio.Event()
 
-    async def slowly(js: JetStreamContext) -> list[tuple[str, bytes]]:
+    async def slowly(js: JetStreamContext) -> list[tuple[str, bytes | None]]:
         found = await read(js)
         begun.set()
         await held.wait()

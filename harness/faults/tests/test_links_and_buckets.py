@@ -1,15 +1,12 @@
-"""Latency on a link, buckets missing or made otherwise: proved where they bite, unproved where they are toothless."""
+"""Latency on a link, and a cut: proved where they bite, unproved where they are toothless."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from fleet.wire import Bucket
 from harness.checks.life import faults_bit
 from harness.devices.tests.broker import Broker
 from harness.env import Foundation
-from harness.errors import ServiceError
-from harness.faults.buckets import BucketOtherwise, BucketsMissing
 from harness.faults.cut import Cut
 from harness.faults.fault import Fault, mend, strike
 from harness.faults.latency import Latency
@@ -64,67 +61,6 @@ async def test_latency_of_a_dead_link(broker: Broker, link: Proxy) -> None:
     await link.disable()
     await strike(Latency(link, LATENCY_MS), broker.recorder)
     assert broker.recorder.history().of(FaultRecord)[-1].event == "unproved"
-
-
-async def test_missing_buckets(broker: Broker) -> None:
-    """They are gone, the others are not; healed is when somebody has made them again."""
-    await broker.make()
-    fault = BucketsMissing(broker.js, [Bucket.DEVICE_INFO, Bucket.DEVICE_STATE])
-    await strike(fault, broker.recorder)
-    assert "proved-active" in [record.event for record in broker.recorder.history().of(FaultRecord)]
-    assert await broker.messages(Bucket.DESIRED_STATE) == 0
-    await broker.make([Bucket.DEVICE_INFO])
-    with pytest.raises(ServiceError, match="still missing: device-state"):
-        await fault.prove_healed()
-    await broker.make([Bucket.DEVICE_STATE])
-    assert "all of them" in await fault.prove_healed()
-
-
-async def test_missing_buckets_on_a_fresh_broker(broker: Broker) -> None:
-    """Nothing to delete is nothing wrong: they are missing."""
-    await BucketsMissing(broker.js, list(Bucket)).apply()
-    assert await BucketsMissing(broker.js, list(Bucket)).prove_active()
-
-
-async def test_a_bucket_that_came_back_at_once(broker: Broker) -> None:
-    """Somebody makes it again before the proof: the fault had no teeth."""
-    await broker.make()
-    fault = BucketsMissing(broker.js, [Bucket.DEVICE_INFO])
-    await fault.apply()
-    await broker.make([Bucket.DEVICE_INFO])
-    with pytest.raises(ServiceError, match="still there: device-info"):
-        await fault.prove_active()
-
-
-async def test_a_bucket_otherwise(broker: Broker) -> None:
-    """Five values per key until somebody mends it."""
-    fault = BucketOtherwise(broker.js, Bucket.DEVICE_STATE)
-    await strike(fault, broker.recorder)
-    assert broker.recorder.history().of(FaultRecord)[-1].event == "proved-active"
-    with pytest.raises(ServiceError, match="not mended"):
-        await fault.prove_healed()
-    config = (await broker.js.stream_info("KV_device-state")).config
-    config.max_msgs_per_subject = 1
-    await broker.js.update_stream(config)
-    assert await fault.prove_healed()
-
-
-async def test_a_bucket_otherwise_where_there_is_one(broker: Broker) -> None:
-    """A bucket that is there already is not remade: one clear error, and it is as it was."""
-    await broker.make()
-    fault = BucketOtherwise(broker.js, Bucket.DEVICE_STATE)
-    with pytest.raises(ServiceError, match="device-state cannot be made otherwise"):
-        await fault.apply()
-    with pytest.raises(ServiceError, match="not as it was made"):
-        await fault.prove_active()
-
-
-async def test_a_broker_that_does_not_answer(broker: Broker) -> None:
-    """A proof that could not be had is no proof: the library's error becomes ours."""
-    js = broker.client.jetstream(timeout=0.2)
-    await broker.server.kill()
-    with pytest.raises(ServiceError, match="device-info cannot be looked at"):
-        await BucketsMissing(js, [Bucket.DEVICE_INFO]).prove_active()
 
 
 async def test_cut(broker: Broker, link: Proxy) -> None:

@@ -2,17 +2,19 @@
 
 import asyncio
 
+import nats
 import pytest
 
-from fleet.wire import Bucket
+from fleet.wire import Bucket, stream_name
 from harness.checks.reference import witness_gap
 from harness.devices.tests.broker import Broker, desired_by, pair_of
 from harness.errors import ServiceError
-from harness.history import KvEntry, StreamState
+from harness.history import KeysLost, KvEntry, StreamState
 from harness.observers import buckets as buckets_module
 from harness.observers.buckets import BucketObserver
 
 PAIR = pair_of("site.rack.one")
+STREAM = stream_name(Bucket.DESIRED_STATE)
 
 
 async def test_what_is_stored_is_seen_once_drained(broker: Broker) -> None:
@@ -90,4 +92,67 @@ async def test_a_broker_that_goes_away(broker: Broker, monkeypatch: pytest.Monke
     await broker.server.kill()
     with pytest.raises(ServiceError, match="does not answer its witness"):
         await observer.drain()
+    await observer.close()
+
+
+async def test_keys_that_vanish_without_a_marker(broker: Broker) -> None:
+    """They are found out when the broker is asked next: purged ones, and all of a bucket that was deleted."""
+    await broker.make()
+    observer = await BucketObserver.start(broker.server.url, broker.recorder)
+    for device in ("a", "b", "c"):
+        await broker.desire(pair_of(device))
+    await observer.drain()
+    await broker.js.purge_stream(STREAM, subject="$KV.desired-state.b.app")
+    for _ in range(2):
+        await observer.stream_state(Bucket.DESIRED_STATE)
+    assert witness_gap(broker.recorder.history()) is None
+    await broker.js.delete_stream(STREAM)
+    await observer.stream_state(Bucket.DESIRED_STATE)
+    assert [lost.keys for lost in broker.recorder.history().of(KeysLost)] == [("b.app",), ("a.app", "c.app")]
+    await observer.close()
+
+
+async def test_a_bucket_that_is_made_again_with_lower_revisions(broker: Broker) -> None:
+    """What it holds then is waited for, whatever revisions the first one had come to."""
+    await broker.make()
+    observer = await BucketObserver.start(broker.server.url, broker.recorder)
+    for device in ("a", "b", "c"):
+        await broker.desire(pair_of(device))
+    await observer.drain()
+    await broker.js.delete_stream(STREAM)
+    await broker.make([Bucket.DESIRED_STATE])
+    await asyncio.gather(*(broker.desire(pair_of(device)) for device in ("a", "b")))
+    await observer.drain()
+    await observer.stream_state(Bucket.DESIRED_STATE)
+    history = broker.recorder.history()
+    assert [lost.keys for lost in history.of(KeysLost)] == [("c.app",)]
+    assert [entry.key for entry in history.of(KvEntry)] == ["a.app", "b.app", "c.app", "a.app", "b.app"]
+    assert witness_gap(history) is None
+    await observer.close()
+
+
+async def test_what_was_stored_before_it_was_back(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server was away, and somebody wrote before its witness had connected again: it reads what it missed, once."""
+    monkeypatch.setattr(buckets_module, "_RECONNECT_EVERY_S", 0.5)
+    await broker.make()
+    observer = await BucketObserver.start(broker.server.url, broker.recorder)
+    await broker.desire(PAIR)
+    await observer.drain()
+    await broker.server.kill()
+    await broker.server.restart()
+    writer = await nats.connect(broker.server.url)
+    await writer.jetstream().publish("$KV.desired-state.early.app", desired_by().encode())
+    marker = {"KV-Operation": "DEL"}
+    revision = (await writer.jetstream().publish("$KV.desired-state.site.rack.one.app", b"", headers=marker)).seq
+    assert not observer.client.is_connected
+    await writer.close()
+    await observer.drain()
+    await observer.drain()
+    entries = broker.recorder.history().of(KvEntry)
+    assert [(e.key, e.operation, e.revision, e.previous) for e in entries[1:]] == [
+        ("early.app", "put", revision - 1, 0),
+        ("site.rack.one.app", "delete", revision, revision - 2),
+    ]
+    await observer.stream_state(Bucket.DESIRED_STATE)
+    assert witness_gap(broker.recorder.history()) is None
     await observer.close()

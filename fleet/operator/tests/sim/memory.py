@@ -18,6 +18,9 @@ class Memory:
         self._stale_after_s = stale_after_s
         self._beats: dict[DeviceId, float] = {}
         self._newest_s = 0.0
+        # The first beat after the last pause that this process lived to see.
+        self._after_pause_s = 0.0
+        self._was_connected = False
         self._silent: set[DeviceId] = set()
         # Devices that the core took for silent and that have not beaten since.
         self._taken: set[DeviceId] = set()
@@ -49,6 +52,8 @@ class Memory:
             raise RuleError(f"S5: {pair} is taken to be {known}, it is {report} of {at}")
 
     def beat(self, device: DeviceId, at_s: float) -> None:
+        if self._was_connected and at_s - self._newest_s > self._stale_after_s / 2:
+            self._after_pause_s = at_s
         self._newest_s = max(self._newest_s, at_s)
         if self._beats.get(device) != at_s:
             self._beats[device] = at_s
@@ -63,8 +68,10 @@ class Memory:
     def judge_silence(self, state: FleetState, now_s: float) -> None:
         """A device may be taken for silent only once somebody could know; and then it is until it beats again."""
         limit_s = self._stale_after_s
+        self._was_connected |= self.connected_at_s is not None
         unbroken = self.connected_at_s is not None and now_s - self.connected_at_s > limit_s
-        known_s = max(self._newest_s, now_s) if unbroken else self._newest_s
+        heard_s = self._newest_s if self._newest_s - self._after_pause_s > limit_s else 0.0
+        known_s = max(self._newest_s, now_s) if unbroken else heard_s
         self._unheard_silent |= known_s - self._created_s > limit_s
         self._silent.update(device for device, beat_s in self._beats.items() if known_s - beat_s > limit_s)
         for device in sorted(state.devices.keys() | self._beats.keys()):

@@ -78,7 +78,7 @@ def over_a_marker(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_put", put)
 
 
-@found_by("K3", 71)
+@found_by("K3", 569)
 def over_a_higher_generation(patch: pytest.MonkeyPatch) -> None:
     """A put over a value of the same owner is as good as any, whatever generation that has."""
     sound = decide._put
@@ -191,12 +191,12 @@ def brake_squeaks_only(patch: pytest.MonkeyPatch) -> None:
 @found_by("B2", 5)
 def empty_lists_are_believed(patch: pytest.MonkeyPatch) -> None:
     """A list without any object is one like any other."""
-    sound = Brake._objection
+    sound = Brake._wrong_world
 
-    def objection(self: Brake, count: int, live_keys: int, _empty: Sequence[str], now_s: float) -> str | None:
-        return sound(self, count, live_keys, (), now_s)
+    def wrong_world(self: Brake, count: int, live_keys: int, _empty: Sequence[str], going: Sequence[str]) -> str | None:
+        return sound(self, count, live_keys, (), going)
 
-    patch.setattr(Brake, "_objection", objection)
+    patch.setattr(Brake, "_wrong_world", wrong_world)
 
 
 @found_by("B3", 22)

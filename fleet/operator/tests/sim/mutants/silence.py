@@ -1,5 +1,6 @@
 """Ways to break the rules of silence (L), and of which report counts and how (S1 to S7)."""
 
+import math
 from datetime import datetime
 
 import pytest
@@ -47,6 +48,19 @@ def silent_unseen(patch: pytest.MonkeyPatch) -> None:
         return quiet_before_s, quiet_before_s
 
     patch.setattr(Liveness, "_borders", borders)
+
+
+@found_by("L2", 6)
+def first_beat_proves_all(patch: pytest.MonkeyPatch) -> None:
+    """The first beat after an outage of the broker makes all others silent who are yet to beat."""
+    sound = Liveness.beat
+
+    def beat(self: Liveness, device: DeviceId, at_s: float) -> bool:
+        news = sound(self, device, at_s)
+        self._accepting_since_s = -math.inf
+        return news
+
+    patch.setattr(Liveness, "beat", beat)
 
 
 @found_by("L2", 0)

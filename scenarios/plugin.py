@@ -1,13 +1,15 @@
-"""What the scenario layer adds to the harness's plugin: cases, defects, result files and the run's report.
+"""What the scenario layer adds to the harness's pytest plugin: cases, defects, result files and the run's report.
 
 A test marked with `cases` runs once per case on the sound product. Each defect of its shape adds one run, on the case
 that the defect names, which passes only if the named check turned red on an operator that had come up and converged.
-With `--defect NAME` there is only that run, and it is as red as the check left it.
+With `--defects-only` there are only those runs. With `--defect NAME` alone there is only that one, and it is as red as
+the check left it.
+
+Works in any folder, also without a settings file: `pytest -p scenarios.plugin FOLDER`.
 """
 
-import sys
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,73 +22,73 @@ from reports.allure import attach_case
 from reports.html import write_report
 from reports.results import REPORT_FILE, CaseRecord, load_run, write_result
 from scenarios.cases import MARKER, NotPassed
-from scenarios.catalogue import shape
-from scenarios.defects import DEFECTS, defects_of
+from scenarios.catalogue import Shape, shape
+from scenarios.defects import defects_of
 from scenarios.defects.defect import Defect
 from scenarios.summary import Summary, summarise
+from scenarios.variants import Choice, Marked, Variant, variants_of
 
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One run of a test: which case, on which product. `expect_red` turns the verdict around."""
-
-    shape: str
-    case_id: str
-    case: object
-    defect: Defect | None = None
-    expect_red: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.case_id if self.defect is None else f"{self.case_id}-with-{self.defect.name}"
-
-    @property
-    def rerun(self) -> str:
-        defect = f" --defect {self.defect.name}" if self.defect else f" --case {self.case_id}"
-        return f"fleetproof run {self.shape}{defect}"
+# In this order: of two fixtures with one name the later is asked first.
+pytest_plugins = ["harness.plugin", "scenarios.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fleetproof")
     group.addoption("--shape", action="append", default=[], help="run only scenarios of this shape (repeatable)")
     group.addoption("--case", action="append", default=[], help="run only cases of this id (repeatable)")
-    group.addoption("--defect", choices=sorted(DEFECTS), help="run only what this defect must turn red, and let it")
+    group.addoption(
+        "--defect", action="append", default=[], help="run only what this defect must turn red, and let it (repeatable)"
+    )
     group.addoption("--long", action="store_true", help="also the cases that take a minute or more")
     group.addoption("--sound-only", action="store_true", help="leave out the runs on defective products")
+    group.addoption(
+        "--defects-only", action="store_true", help="only the runs on defective products: one passes if it is caught"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{MARKER}(shape, rows): the shape of a scenario test, and its cases")
+    config.addinivalue_line("markers", f"{MARKER}(shape, rows, defects): the shape of a scenario test, and its cases")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker(MARKER)
     if marker is not None:
-        variants = list(_variants(metafunc.config, *marker.args))
-        metafunc.parametrize("variant", variants, ids=[variant.id for variant in variants])
+        marked = _marked(metafunc.definition.path, *marker.args)
+        variants = variants_of(marked, _choice(metafunc.config))
+        metafunc.parametrize("variant", [pytest.param(v, id=v.id, marks=_marks_of(v.case)) for v in variants])
 
 
-def _variants(config: pytest.Config, shape_id: str, rows: dict[str, object]) -> Generator[Variant]:
-    shapes, chosen_cases = config.getoption("--shape"), config.getoption("--case")
-    chosen = config.getoption("--defect")
-    if shapes and shape_id not in shapes:
-        return
-    if chosen is None:
-        for case_id, case in rows.items():
-            left_out = getattr(case, "long", False) and not config.getoption("--long")
-            if case_id in chosen_cases or not (chosen_cases or left_out):
-                yield Variant(shape_id, case_id, case)
-    if chosen is None and (config.getoption("--sound-only") or chosen_cases):
-        return
-    for defect in defects_of(shape_id):
-        if defect.case in rows and chosen in (None, defect.name):
-            yield Variant(shape_id, defect.case, rows[defect.case], defect, expect_red=chosen is None)
+def _marks_of(case: object) -> list[pytest.MarkDecorator]:
+    """A case may itself say what capabilities it `needs`, and that it needs its `own_cluster`."""
+    needs, own = getattr(case, "needs", ()), getattr(case, "own_cluster", False)
+    return [*([pytest.mark.needs(*needs)] if needs else []), *([pytest.mark.own_cluster] if own else [])]
+
+
+def _marked(path: Path, of: str | Shape, rows: Mapping[str, object], defects: Sequence[Defect]) -> Marked:
+    if isinstance(of, Shape):
+        return Marked(of, rows, defects, folder=path.parent)
+    try:
+        found = shape(of)
+    except KeyError as e:
+        raise pytest.UsageError(f"{path}: no shape {e} in the catalogue; `cases` takes one of your own, too") from e
+    return Marked(found, rows, (*defects_of(found.id), *defects))
+
+
+def _choice(config: pytest.Config) -> Choice:
+    return Choice(
+        shapes=config.getoption("--shape"),
+        cases=config.getoption("--case"),
+        defects=config.getoption("--defect"),
+        defects_only=config.getoption("--defects-only"),
+        sound_only=config.getoption("--sound-only"),
+        long=config.getoption("--long"),
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What was not chosen is deselected, not skipped; a choice leaves out whatever is no case of a shape."""
-    choice = any(config.getoption(option) for option in ("--shape", "--case", "--defect"))
-    unchosen = [item for item in items if (choice or item.get_closest_marker(MARKER)) and _variant(item) is None]
+    """What was not chosen is deselected, not skipped."""
+    narrows = _choice(config).narrows
+    unchosen = [item for item in items if (narrows or item.get_closest_marker(MARKER)) and _variant(item) is None]
     if unchosen:
         config.hook.pytest_deselected(items=unchosen)
         items[:] = [item for item in items if item not in unchosen]
@@ -96,33 +98,6 @@ def _variant(item: pytest.Item) -> Variant | None:
     callspec = getattr(item, "callspec", None)
     variant = callspec.params.get("variant") if callspec is not None else None
     return variant if isinstance(variant, Variant) else None
-
-
-@pytest.fixture
-def variant() -> Variant | None:
-    """None for a test that is no case of a shape; cases are parametrised."""
-    return None
-
-
-@pytest.fixture
-def case(variant: Variant) -> object:
-    return variant.case
-
-
-@pytest.fixture
-def scenario_name(variant: Variant | None, scenario_name: tuple[str, str, str | None]) -> tuple[str, str, str | None]:
-    """Shape, case and defect, for the history's first line."""
-    if variant is None:
-        return scenario_name
-    return variant.shape, variant.case_id, variant.defect.name if variant.defect else None
-
-
-@pytest.fixture
-def operator_command(variant: Variant | None, operator_command: Sequence[str]) -> Sequence[str]:
-    """The product as it is, or with the variant's defect patched in from outside."""
-    if variant is None or variant.defect is None:
-        return operator_command
-    return (sys.executable, "-m", "scenarios.defects", variant.defect.name, "operator")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -160,9 +135,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def _write_down(config: pytest.Config, variant: Variant, env: Environment, summary: Summary) -> None:
     history = env.recorder.history()
     record = CaseRecord(
-        id=f"{variant.shape}[{variant.id}]",
-        title=f"{shape(variant.shape).title}: {variant.case_id}",
-        scenario=variant.shape,
+        id=f"{variant.shape.id}[{variant.id}]",
+        title=f"{variant.shape.title}: {variant.case_id}",
+        scenario=variant.shape.id,
         case=variant.case_id,
         defect=variant.defect.name if variant.defect else None,
         outcome=summary.outcome,

@@ -11,10 +11,12 @@ from harness.checks.tests.story import Story
 from harness.env import Environment
 from harness.errors import ServiceError
 from harness.history import History
-from scenarios import conftest as hooks
+from scenarios import plugin as hooks
 from scenarios.cases import NotPassed
+from scenarios.catalogue import SHAPES
 from scenarios.defects import DEFECTS
 from scenarios.summary import Summary
+from scenarios.variants import Variant
 
 DEFECT = DEFECTS["no-seed"]
 CAUGHT = Judgement((failed(DEFECT.check, "rewritten"), passed("other", "fine")))
@@ -57,7 +59,7 @@ def only(written: list[Summary]) -> tuple[str, str]:
 
 def ended(raised: BaseException | None, *, expect_red: bool, converged: bool = True, defective: bool = True) -> None:
     """Run the hook around a test that raised, or did not."""
-    variant = hooks.Variant("s", "c", None, DEFECT if defective else None, expect_red=expect_red)
+    variant = Variant(SHAPES[0], "c", None, DEFECT if defective else None, expect_red=expect_red)
     item = SimpleNamespace(
         callspec=SimpleNamespace(params={"variant": variant}),
         funcargs={"env": FakeEnvironment(converged=converged)},
@@ -120,9 +122,3 @@ def test_trouble_is_written_down(written: list[Summary]) -> None:
     with pytest.raises(ServiceError):
         ended(ServiceError("away"), expect_red=False, defective=False)
     assert only(written) == ("infra-error", "ServiceError: away")
-
-
-def test_rerun_names_what_to_run() -> None:
-    """The command of a report runs just this variant."""
-    assert hooks.Variant("s", "c", None).rerun == "fleetproof run s --case c"
-    assert hooks.Variant("s", "c", None, DEFECT).rerun == "fleetproof run s --defect no-seed"

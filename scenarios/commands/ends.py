@@ -1,0 +1,66 @@
+"""How a command ends: its exit codes, and one line on stderr for what ended it before its verdict."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from harness.errors import HarnessError
+from harness.history import VerdictOutcome
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_UNDECIDED = 3
+EXIT_INTERRUPTED = 130
+
+
+def fail(text: str) -> NoReturn:
+    """End with one line about what a person can mend."""
+    click.echo(f"fleetproof: {text}", err=True)
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def end_by(verdict: VerdictOutcome) -> NoReturn:
+    codes: dict[VerdictOutcome, int] = {"pass": 0, "fail": EXIT_FAILED}
+    sys.exit(codes.get(verdict, EXIT_UNDECIDED))
+
+
+class Commands(click.Group):
+    """A group of commands that all end like this."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        signal.signal(signal.SIGTERM, _interrupt)
+        # Ignored where a shell started us in the background, and then SIGTERM would be, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """What a person can mend or asked for ends the process with one line, not with usage or a traceback."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as e:
+        path = e.ctx.command_path if e.ctx is not None else "fleetproof"
+        fail(f"{' '.join(e.format_message().split()).removesuffix('.')}; see `{path} --help`")
+    except HarnessError as e:
+        fail(str(e))
+    except KeyboardInterrupt:
+        click.echo("fleetproof: interrupted; everything that was started is gone", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: whoever handles that one (asyncio, pytest) cleans up."""
+    signal.raise_signal(signal.SIGINT)

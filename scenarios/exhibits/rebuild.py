@@ -1,0 +1,5 @@
+"""Faults of a rebuild."""
+
+from scenarios.exhibits.exhibit import Exhibit
+
+REBUILD: tuple[Exhibit, ...] = ()
