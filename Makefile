@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# More than cores: scenarios mostly wait, for ticks and for quiet.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup toolchain demo test cover check clean lock
@@ -28,7 +29,7 @@ demo: setup  ## kill a real operator under load and prove its recovery
 	@$(BIN)/fleetproof demo
 
 test: toolchain  ## everything; REQUIRE=all turns skips into failures
-	$(BIN)/python -m pytest -n $(WORKERS) $(if $(REQUIRE),--require=$(REQUIRE)) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(REQUIRE),--require=$(REQUIRE)) $(ARGS)
 
 cover: toolchain  ## unit tests with branch coverage
 	$(BIN)/python -m pytest -q fleet harness reports --cov --cov-report=term-missing:skip-covered

@@ -94,6 +94,10 @@ async def wait_for(
                     if value is not None:
                         return value
                     last_error = None
+                if limit.expired():
+                    # On Python 3.11 an `asyncio.wait_for` inside a library swallows a cancellation that comes together
+                    # with its answer, and the deadline cancels but once.
+                    raise TimeoutError
                 now = time.monotonic()
                 if progress is not None and now - told >= PROGRESS_EVERY_S:
                     told = now

@@ -42,8 +42,8 @@ class DesiredWriter:
         self._announcer = parts.announcer
         self._troubles: dict[DeploymentName, Trouble] = {}
         self._echoes: Echoes[Pair] = Echoes()
-        # What was acknowledged and has not been seen since, by the revision that the broker gave it.
-        self._unseen: dict[Pair, int] = {}
+        # What was acknowledged and has not been seen since: when to complain of it.
+        self._unseen: dict[Pair, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
         self._swept: set[Pair] = set()
         self._stopping = False
@@ -64,12 +64,12 @@ class DesiredWriter:
     def heard(self, pair: Pair) -> None:
         """The bucket showed news of `pair`."""
         if self._echoes.heard(pair):
-            self._unseen.pop(pair, None)
+            self._shown(pair)
             self._state.dirty_pairs.add(pair)
 
     def restarted(self) -> None:
         """The bucket is replayed from the start."""
-        self._unseen.clear()
+        self._wait_for_none()
         self._state.dirty_pairs.update(self._echoes.restarted())
 
     def trouble(self, name: DeploymentName) -> Trouble | None:
@@ -85,15 +85,18 @@ class DesiredWriter:
         await self._idle.wait()
 
     async def run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if self._recovery.converged and not self._stopping:
-                self._idle.clear()
-                try:
-                    await self._round()
-                finally:
-                    self._idle.set()
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if self._recovery.converged and not self._stopping:
+                    self._idle.clear()
+                    try:
+                        await self._round()
+                    finally:
+                        self._idle.set()
+        finally:
+            self._wait_for_none()
 
     async def _round(self) -> None:
         """Decide and write what is dirty now."""
@@ -194,17 +197,28 @@ class DesiredWriter:
             self._state.dirty_pairs.add(pair)
             self.wake()
         else:
-            self._unseen[pair] = revision
-            asyncio.get_running_loop().call_later(_SHOWN_S_MAX, self._look_for, pair, revision)
+            loop = asyncio.get_running_loop()
+            self._shown(pair)
+            self._unseen[pair] = loop.call_later(_SHOWN_S_MAX, self._look_for, pair, revision)
         return True
 
     def _look_for(self, pair: Pair, revision: int) -> None:
         """A broker that acknowledged a write and does not show it is not to be waited for in silence."""
+        del self._unseen[pair]
         # Whatever keeps us from converging is told there.
-        if self._unseen.get(pair) == revision and self._recovery.converged:
+        if self._recovery.converged:
             reason = f"{Bucket.DESIRED_STATE}: the broker acknowledged {desired_key(pair)} and does not show it"
             self._log.warning("desired_write_unseen", key=desired_key(pair), revision=revision)
             self._in_trouble(pair.deployment, reason)
+
+    def _shown(self, pair: Pair) -> None:
+        if (timer := self._unseen.pop(pair, None)) is not None:
+            timer.cancel()
+
+    def _wait_for_none(self) -> None:
+        for timer in self._unseen.values():
+            timer.cancel()
+        self._unseen.clear()
 
     def _holds(self, decision: Decision) -> bool:
         """Whether the state still asks for this write: news may have come since it was decided."""

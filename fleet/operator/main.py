@@ -15,16 +15,17 @@ from typing import TypeVar
 from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
-from fleet.bus import buckets, connection, republish
+from fleet.bus import buckets, connection
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.replica import KvReplica
-from fleet.errors import FleetError, PeerError
+from fleet.errors import FleetError
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
 from fleet.logs import get_logger
 from fleet.operator import collector, sources
 from fleet.operator.announcer import Announcer
+from fleet.operator.asking import Asking
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.http import Health, HttpFace
@@ -46,9 +47,6 @@ from fleet.wire import Bucket, DeploymentName, DeviceId, Pair
 
 _FINISH_S_MAX = 3.0
 _CAUGHT_UP_S_MAX = 5.0
-_REPUBLISH_S_MIN, _REPUBLISH_DEVICES_PER_S = 30, 2000
-# After the server was away, agents connect again within seconds, or minutes; then the window has to pass.
-_ASK_AGAIN_AFTER_S = (3.0, 10.0, 60.0)
 
 Loop = Callable[[], Awaitable[None]]
 S = TypeVar("S")
@@ -75,9 +73,6 @@ class Operator:
         self._made: set[Bucket] = set()
         self._replicas: Mapping[Bucket, KvReplica] = {}
         self._informers: list[Informer[Deployment] | Informer[Device]] = []
-        self._asking: set[asyncio.Task[None]] = set()
-        # Devices that were asked to publish again and have not introduced themselves since.
-        self._unheard: set[DeviceId] = set()
         self._finish: Callable[[], Awaitable[None]] = _nothing
 
     async def run(self) -> None:
@@ -154,29 +149,19 @@ class Operator:
             for part in (writer, objects, ticker):
                 part.wake()
 
-        def ask_again() -> None:
-            # What a loss before this one made us wait for comes with it.
-            for asking in self._asking:
-                asking.cancel()
-            self._unheard.clear()
-            self._unheard.update(state.devices)
-            window_s = max(_REPUBLISH_S_MIN, len(state.devices) // _REPUBLISH_DEVICES_PER_S)
-            asking = asyncio.get_running_loop().create_task(self._ask_again(client, window_s))
-            self._asking.add(asking)
-            asking.add_done_callback(self._asking.discard)
-
         async def finish() -> None:
             objects.finish()
             await asyncio.gather(writer.finish(), ticker.finish())
 
         self._finish = finish
+        asking = Asking(client, state, recovery)
         books, keys = sources.Books(recovery, metrics, wake), PairKeys()
         now_s = asyncio.get_running_loop().time
         sinks: dict[Bucket, BucketSource[Pair] | BucketSource[DeviceId]] = {
             Bucket.DESIRED_STATE: sources.desired_source(state, books, keys, writer),
-            Bucket.DEVICE_STATE: sources.reports_source(state, books, keys, ask_again),
-            Bucket.DEVICE_HEARTBEAT: sources.HeartbeatSource(state, books, keys, content_lost=ask_again, now_s=now_s),
-            Bucket.DEVICE_INFO: sources.infos_source(state, books, keys, ask_again, self._unheard.discard),
+            Bucket.DEVICE_STATE: sources.reports_source(state, books, keys, asking.lost),
+            Bucket.DEVICE_HEARTBEAT: sources.HeartbeatSource(state, books, keys, content_lost=asking.lost, now_s=now_s),
+            Bucket.DEVICE_INFO: sources.infos_source(state, books, keys, asking.lost, asking.heard),
         }
         for bucket in self._made:
             sinks[bucket].made()
@@ -213,23 +198,6 @@ class Operator:
         """On return, everything that was stored before the call is in the state. Raises PeerError."""
         for replica in self._replicas.values():
             await replica.caught_up(_CAUGHT_UP_S_MAX)
-
-    async def _ask_again(self, client: Client, window_s: int) -> None:
-        """Ask now, and again while some have not answered: who has yet to connect again hears nothing."""
-        pauses_s = list(_ASK_AGAIN_AFTER_S)
-        await self._ask(client, window_s)
-        while pauses_s and self._unheard:
-            await asyncio.sleep(pauses_s.pop(0))
-            if self._unheard:
-                await self._ask(client, window_s)
-
-    async def _ask(self, client: Client, window_s: int) -> None:
-        try:
-            await republish.ask(client, window_s)
-        except PeerError as e:
-            self._log.warning("republish_not_asked", reason=str(e))
-        else:
-            self._log.info("republish_asked", window_s=window_s, unheard=len(self._unheard))
 
     def _stood_still(self, still_s: float) -> None:
         """What we know is old by as much, and whoever else runs may have acted on newer."""

@@ -262,9 +262,14 @@ def reports_source(
     def fold(pair: Pair, entry: Entry) -> None:
         if entry.value is None:
             state.report(pair, None)
-        else:
-            # A report that is malformed raises: the last good one stands until a good one replaces it.
-            state.report(pair, decode_report(entry.value), datetime.fromtimestamp(entry.at_s, UTC))
+            return
+        try:
+            report = decode_report(entry.value)
+        except WireError:
+            # What stood there before is known to none that starts later: nobody has reported anything.
+            state.report(pair, None)
+            raise
+        state.report(pair, report, datetime.fromtimestamp(entry.at_s, UTC))
 
     return BucketSource(DEVICE_STATE, books, parse_key=keys.of_state_key, fold=fold, content_lost=content_lost)
 

@@ -245,9 +245,9 @@ def _stored(history: History) -> dict[Key, DesiredState | None]:
 def reports_known(history: History, *, clamped: bool = True, by_event_time: bool = True) -> dict[Key, DeviceState]:
     """The newest report of each pair, by event time, among those that an operator can know.
 
-    Who runs keeps the last good report when one that is malformed or older takes its place in the bucket. That dies
-    with the last operator: the next one finds what is stored. An event later than its storing counts as of then, so
-    that no clock that is ahead has the last word for ever.
+    Who runs keeps the newer report when an older one takes its place in the bucket. That dies with the last operator:
+    the next one finds what is stored. What is malformed is no report. An event later than its storing counts as of
+    then, so that no clock that is ahead has the last word for ever.
 
     Args:
         history: what happened.
@@ -266,9 +266,9 @@ def reports_known(history: History, *, clamped: bool = True, by_event_time: bool
             living = living - {record.name} if record.event == "exited" else living | {record.name}
         elif isinstance(record, Op) and record.outcome == "ok" and (pair := _reported_pair(record)) is not None:
             report = stored[pair] = _report(record, began_at)
-            if record.action == _DELETE_STATE:
+            if report is None:
                 known.pop(pair, None)
-            elif report is not None:
+            else:
                 before = known.get(pair)
                 if before is None or not by_event_time or report.last_event_at >= before.last_event_at:
                     known[pair] = report

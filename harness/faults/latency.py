@@ -6,8 +6,9 @@ import time
 from harness.errors import ServiceError
 from harness.faults.fault import Fault
 from harness.services.toxiproxy import Proxy
+from harness.wait import wait_for
 
-_GREETING_WITHIN_S = 10.0
+_GREETING_WITHIN_S = 5.0
 # A greeting over an undisturbed loopback link comes much faster than half of any latency worth injecting.
 _HEALED_SHARE_MAX = 0.5
 
@@ -35,9 +36,12 @@ class Latency(Fault):
         await self._link.remove_toxic(self.name)
 
     async def prove_healed(self) -> str:
-        took_ms = await self._greeting_ms()
-        if took_ms > self._latency_ms * _HEALED_SHARE_MAX:
-            raise ServiceError(f"the server's greeting still took {took_ms:.0f} ms")
+        async def quick() -> float | None:
+            took_ms = await self._greeting_ms()
+            # One may be late because the machine is busy; while the latency is there, every one is.
+            return took_ms if took_ms <= self._latency_ms * _HEALED_SHARE_MAX else None
+
+        took_ms = await wait_for("a greeting without the latency", quick, deadline_s=_GREETING_WITHIN_S)
         return f"the server's greeting took {took_ms:.0f} ms"
 
     async def _greeting_ms(self) -> float:

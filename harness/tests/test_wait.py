@@ -1,6 +1,7 @@
 """The wait helper: value back, deadline kept, last error told."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -65,6 +66,25 @@ async def test_hanging_probe_is_cancelled_at_the_deadline() -> None:
     """A probe that never returns cannot outlast the deadline."""
     with pytest.raises(WaitTimeout, match=r"waited 0.05 s for a hung server"):
         await wait_for("a hung server", asyncio.Event().wait, deadline_s=0.05)
+
+
+async def test_a_probe_that_swallows_its_cancellation_ends_the_wait_all_the_same() -> None:
+    """The deadline cancels once: whoever loses that may not wait for ever."""
+    calls = 0
+
+    async def probe() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(WaitTimeout, match=r"waited 0\.02 s for rain; asked 1 times"):
+            await wait_for("rain", probe, deadline_s=0.02)
+    current = asyncio.current_task()
+    assert current is not None
+    assert not current.cancelling()
 
 
 async def test_the_probes_own_timeout_is_not_taken_for_the_deadline() -> None:

@@ -35,14 +35,14 @@ devices     run ------------------------------------------------- run""",
         "status against the reference model.",
         risk="high",
         diagram="""\
-etcd       --backup-----+                        restore
-                        |                           |
-admin                   +-- create, edit, delete    |        apply again
-                                    |               |             |
-operator                       writes keys     back to the   brings keys to
-                                               old world     what they say
-                                                    |             |
-devices    run ------------------------ no marker for what only the backup lacks""",
+etcd      --backup--+                      restored
+                    |                          |
+admin               +-- create, edit, delete   |         apply again
+                               |               |              |
+operator                  writes keys     the old world,  brings keys to
+                                          or the brake    what they say
+                                               |              |
+devices   run -------------------- no marker for what the backup lacks""",
     ),
     Shape(
         number="W3",
@@ -59,7 +59,7 @@ buckets    identity: cluster A, namespace a
                 ^                         ^
 operator A  serves a of A --- stop        |             start, 0 writes
                                           |
-operator B                     start: "they belong to a of A", exit, 0 writes
+operator B                     start: "they belong to A", exit, 0 writes
                                 |
 cluster B        same names, other images""",
     ),

@@ -193,7 +193,9 @@ async def test_a_user_without_rights_is_told_which_are_missing(
     rights = (
         "get deployments, list deployments, watch deployments, patch deployments, patch deployments/status, "
         "get devices, list devices, watch devices, create devices, patch devices, create events, "
-        "get configmaps, create configmaps, patch configmaps"
+        "get configmaps, create configmaps, patch configmaps, "
+        "get customresourcedefinitions deployments.fleet.fleetproof.dev, "
+        "get customresourcedefinitions devices.fleet.fleetproof.dev"
     )
     assert f"this user may not {rights} in namespace fleet" in line
     assert "docs/contract.md" in line

@@ -45,15 +45,17 @@ def test_a_desired_key_is_folded(fed: Fed) -> None:
 
 @pytest.mark.rule("R9")
 def test_a_report_is_folded(fed: Fed) -> None:
-    """A good report counts, a malformed one leaves the last good one, a marker deletes it."""
+    """A good report counts; a malformed one is none, as it is to whoever starts later; a good one heals it."""
     key, good = state_key(pair()), report_bytes(report())
     fed.reports.entries([Entry(key, 5, good, AT_S)])
     assert fed.state.reports[pair()] == report()
     broken = json.dumps(json.loads(good) | {"phase": "Dancing"}).encode()
     fed.reports.entries([Entry(key, 6, broken, AT_S)])
-    assert fed.state.reports[pair()] == report()
+    assert pair() not in fed.state.reports
     assert fed.malformed("device-state") == 1
-    fed.reports.entries([Entry(key, 7, None)])
+    fed.reports.entries([Entry(key, 7, good, AT_S)])
+    assert fed.state.reports[pair()] == report()
+    fed.reports.entries([Entry(key, 8, None)])
     assert pair() not in fed.state.reports
 
 

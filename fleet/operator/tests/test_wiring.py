@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from fleet.bus import buckets, connection
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.connection import Listener
-from fleet.bus.replica import Entry, KvReplica, StreamFacts
+from fleet.bus.replica import KvReplica, StreamFacts
 from fleet.errors import PeerAway
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
-from fleet.operator import main, sources
+from fleet.operator import sources
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.main import Loop, Operator
 from fleet.operator.sources import BucketSource, ResourceSource
@@ -26,7 +26,7 @@ from fleet.operator.tests.peers import Broker, Kube
 from fleet.operator.tests.samples import deployment, device
 from fleet.operator.tests.turns import DEADLINE_S, running, turn
 from fleet.settings import OperatorSettings
-from fleet.wire import Bucket, DeviceId, DeviceInfo
+from fleet.wire import Bucket
 
 FOUND = StreamFacts(created_s=0.0, broker_now_s=0.0, made=False, replaced=False)
 LOOPS = {
@@ -248,52 +248,6 @@ async def test_devices_are_asked_to_publish_again(started: Wired, devices: int, 
     assert started.nats.published == [("fleet.republish", {"window_s": window_s})]
 
 
-async def wait_until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():
-            await turn()
-
-
-@pytest.mark.rule("R6")
-async def test_devices_that_did_not_hear_it_are_asked_again(started: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was not connected is asked again, until every device has introduced itself or the patience is over."""
-    monkeypatch.setattr(main, "_ASK_AGAIN_AFTER_S", (0.01, 0.01, 0.01))
-    started.operator.state.devices = {DeviceId("d1"): device(), DeviceId("d2"): device()}
-    states, infos = started.sink("device-state"), started.sink("device-info")
-    assert isinstance(states, BucketSource)
-    assert isinstance(infos, BucketSource)
-    info = DeviceInfo(arch="x86_64", os="linux", agent_version="1", labels={}, boot_id="b").encode()
-    infos.entries([Entry("info.d1", 1, info)])
-    states.opened(FOUND._replace(made=True))
-    states.replayed()
-    await turn()
-    assert len(started.nats.published) == 1
-    infos.entries([Entry("info.d1", 2, info)])
-    await wait_until(lambda: len(started.nats.published) == 2)
-    infos.entries([Entry("info.d2", 3, info)])
-    await asyncio.wait(started.operator._asking, timeout=DEADLINE_S)
-    assert len(started.nats.published) == 2
-    states.opened(FOUND._replace(made=True))
-    states.replayed()
-    await turn()
-    await asyncio.wait(started.operator._asking, timeout=DEADLINE_S)
-    assert len(started.nats.published) == 6
-
-
-@pytest.mark.rule("R6")
-async def test_another_loss_begins_the_asking_anew(started: Wired) -> None:
-    """There is one series of questions at a time, for what was lost last and all before."""
-    started.operator.state.devices = {DeviceId("d1"): device()}
-    for name in ("device-state", "device-heartbeat"):
-        sink = started.sink(name)
-        assert isinstance(sink, BucketSource)
-        sink.opened(FOUND._replace(made=True))
-        sink.replayed()
-        await turn()
-    assert len(started.nats.published) == 2
-    assert len([asking for asking in started.operator._asking if not asking.cancelling()]) == 1
-
-
 @pytest.mark.rule("R6")
 async def test_buckets_that_were_missing_at_the_start_are_asked_for(wired: Wired) -> None:
     """They were lost while no operator ran: their first replay is followed by the question."""
@@ -307,14 +261,6 @@ async def test_buckets_that_were_missing_at_the_start_are_asked_for(wired: Wired
             sink.replayed()
         await turn()
     assert len(wired.nats.published) == 1
-
-
-async def test_a_question_that_could_not_be_sent_is_logged(started: Wired) -> None:
-    """The connection went in that very moment: no crash."""
-    started.nats.is_away = True
-    with capture_logs() as logs:
-        await started.operator._ask_again(started.nats, 30)
-    assert [line["event"] for line in logs] == ["republish_not_asked"]
 
 
 @pytest.mark.rule("R1")

@@ -134,17 +134,15 @@ class TestReportsKnown:
         found = reports_known(story.history()).get(KEY)
         return None if found is None else found.phase
 
-    def test_a_malformed_one_changes_nothing(self) -> None:
-        """Who runs keeps the last good one; who is started finds none."""
+    def test_a_malformed_one_is_none(self) -> None:
+        """Whoever saw a good one before it has nothing to go by either: who starts later would not."""
         story = settled()
         story.process("spawned")
         by_hand(story, '{"phase":"Dancing"}')
-        assert self.phase(story) is Phase.RUNNING
-        story.process("exited")
-        assert self.phase(story) is Phase.RUNNING
-        story.process("spawned", "operator-2")
         assert self.phase(story) is None
         assert World.at_end(story.history()).aggregate("app").pending == 1
+        story.said(TARGET, report(Phase.FAILED, after_s=1))
+        assert self.phase(story) is Phase.FAILED
 
     def test_an_older_one_is_all_that_is_left(self) -> None:
         """Who is started finds the older report, for it is what is stored."""
@@ -160,7 +158,7 @@ class TestReportsKnown:
         """As long as one runs that knows the newer one, it is known."""
         story = settled()
         story.process("spawned")
-        by_hand(story, "{}")
+        story.said(TARGET, report(Phase.FAILED, after_s=-5))
         story.process("spawned", "operator-2")
         assert self.phase(story) is Phase.RUNNING
 

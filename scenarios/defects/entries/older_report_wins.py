@@ -1,23 +1,7 @@
 """Whatever report comes last replaces the one before, of whatever time it is."""
 
-from datetime import datetime
-
-from fleet.operator.decoding import Report
-from fleet.operator.state import FleetState
-from fleet.wire import Pair
 from scenarios.defects.defect import Defect
-
-
-def _patch() -> None:
-    sound = FleetState.report
-
-    def replace(self: FleetState, pair: Pair, report: Report | None, stored_at: datetime | None = None) -> None:
-        if report is not None:
-            self.reports.pop(pair, None)
-        sound(self, pair, report, stored_at)
-
-    FleetState.report = replace  # type: ignore[method-assign] # the point of a defect
-
+from scenarios.defects.rebuild.no_event_time_guard import ignore_event_times
 
 OLDER_REPORT_WINS = Defect(
     name="older-report-wins",
@@ -26,5 +10,5 @@ OLDER_REPORT_WINS = Defect(
     check="newest-event-counts",
     story="The bucket was taken for an order of events. A gateway that had buffered reports through an outage sent "
     "them when it was back, and devices that had long recovered were shown as failed.",
-    patch=_patch,
+    patch=ignore_event_times,
 )

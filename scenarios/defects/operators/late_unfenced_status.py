@@ -35,7 +35,7 @@ def _patch() -> None:
 LATE_UNFENCED_STATUS = Defect(
     name="late-unfenced-status",
     shape="two-operators",
-    case="one-behind",
+    case="12s",
     check="status-never-back",
     story="Status patches went through a queue that smoothed the load, and carried no version, since conflicts had "
     "filled the log. While two operators ran, the slower one put back what the faster one had already corrected.",
