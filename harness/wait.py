@@ -97,7 +97,7 @@ async def wait_for(
                 if limit.expired():
                     # On Python 3.11 an `asyncio.wait_for` inside a library swallows a cancellation that comes together
                     # with its answer, and the deadline cancels but once.
-                    raise TimeoutError
+                    raise TimeoutError  # noqa: TRY301 - as the deadline itself does
                 now = time.monotonic()
                 if progress is not None and now - told >= PROGRESS_EVERY_S:
                     told = now
