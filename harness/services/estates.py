@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,10 @@ def folder(environ: Mapping[str, str]) -> Path:
 
 
 class EstateFile:
-    """The harness's: what it tells its warden stands there first. Nobody stops for a line that cannot be written."""
+    """The harness's: what it tells its warden stands there first. Nobody stops for a line that cannot be written.
+
+    Its lock is shared with the warden, which inherits the open file (`shared`), and ends with the last of the two.
+    """
 
     def __init__(self, environ: Mapping[str, str], token: str) -> None:
         self.path = folder(environ) / f"{token}.jsonl"
@@ -46,9 +49,15 @@ class EstateFile:
             # Both append: the harness what it owns, the warden how it ended.
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
             self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         state = procfs.process_state(os.getpid())
         who = ["harness", os.getpid(), state.start_ticks if state else 0, _boot_id()]
         self.add(*who, time.strftime("%Y-%m-%d %H:%M:%S"))
+
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """The descriptor that the warden is to inherit; none if there is no file."""
+        return () if self._file is None else (self._file.fileno(),)
 
     def add(self, *message: object) -> None:
         if self._file is not None:
@@ -61,24 +70,13 @@ class EstateFile:
             self._file.close()
 
 
-@contextlib.contextmanager
-def settling(path: Path) -> Iterator[Callable[[Settled], None]]:
-    """For a warden, as long as it lives: nobody else settles this estate meanwhile. Gives what tells how it ended."""
-    with contextlib.ExitStack() as stack:
-        file: IO[bytes] | None = None
-        with contextlib.suppress(OSError):
-            file = stack.enter_context(path.open("ab"))
-            fcntl.flock(file, fcntl.LOCK_EX)
-
-        def ended(settled: Settled) -> None:
-            with contextlib.suppress(OSError):
-                if settled.nothing:
-                    path.unlink()
-                elif file is not None:
-                    # The harness was killed: the next run is to know what was taken away.
-                    file.write(json.dumps(["settled", str(settled)]).encode() + b"\n")
-
-        yield ended
+def ended(path: Path, shared: Sequence[int], settled: Settled) -> None:
+    """The warden's last word. After a kill the file stays, for the next run to tell what was taken away."""
+    with contextlib.suppress(OSError):
+        if settled.nothing:
+            path.unlink()
+        for descriptor in shared:
+            os.write(descriptor, json.dumps(["settled", str(settled)]).encode() + b"\n")
 
 
 def clear_left_overs(environ: Mapping[str, str]) -> Iterator[str]:

@@ -51,7 +51,15 @@ class Warden:
         self._file = EstateFile(os.environ, self.token)
         # Its own session: Ctrl-C and a hang-up of the terminal reach the harness, not its warden.
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "harness.services.warden", self.token, self._file.path],
+            [
+                sys.executable,
+                "-m",
+                "harness.services.warden",
+                self.token,
+                self._file.path,
+                *map(str, self._file.shared),
+            ],
+            pass_fds=self._file.shared,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -195,21 +203,21 @@ def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`arguments` are the token and the estate's file. 0 when nothing of the estate is left."""
+    """`arguments` are the token, the estate's file and the descriptor of it, if there is one. 0: nothing is left."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
-    token, path = arguments
+    token, path, *shared = arguments
     estate = Estate(token)
-    with estates.settling(Path(path)) as ended:
-        for line in sys.stdin.buffer:
-            # A last line that was cut short is the one thing a dying harness may leave; the token covers it.
-            with contextlib.suppress(ValueError):
-                estate.apply(line)
-        settled = estate.settle()
-        for problem in settled.problems:
-            sys.stderr.write(f"fleetproof warden: left behind: {problem}\n")
-        # What a harness had not released when it closed in order is no left-over of a kill.
-        ended(Settled() if estate.closed and not settled.problems else settled)
+    for line in sys.stdin.buffer:
+        # A last line that was cut short is the one thing a dying harness may leave; the token covers it.
+        with contextlib.suppress(ValueError):
+            estate.apply(line)
+    settled = estate.settle()
+    for problem in settled.problems:
+        sys.stderr.write(f"fleetproof warden: left behind: {problem}\n")
+    # What a harness had not released when it closed in order is no left-over of a kill.
+    in_order = estate.closed and not settled.problems
+    estates.ended(Path(path), [int(descriptor) for descriptor in shared], Settled() if in_order else settled)
     return 1 if settled.problems else 0
 
 

@@ -40,8 +40,9 @@ async def main():
     print(warden.pid, *pids, folder, flush=True)
     await asyncio.sleep(600)
 
-# A job that a shell runs in the background inherits SIGINT ignored.
+# A job that a shell runs in the background inherits SIGINT ignored, one under nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 asyncio.run(main())
 """
 END_WITHIN_S = 20
