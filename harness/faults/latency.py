@@ -1,10 +1,8 @@
 """A slow link: every answer of the broker takes longer on its way to the operator."""
 
-import asyncio
-import time
-
 from harness.errors import ServiceError
 from harness.faults.fault import Fault
+from harness.services.nats_probe import greeting_s
 from harness.services.toxiproxy import Proxy
 from harness.wait import wait_for
 
@@ -45,17 +43,4 @@ class Latency(Fault):
         return f"the server's greeting took {took_ms:.0f} ms"
 
     async def _greeting_ms(self) -> float:
-        """How long a new connection waits for the first byte; NATS servers speak first."""
-        host, _, port = self._link.listen.rpartition(":")
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(_GREETING_WITHIN_S):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                try:
-                    await reader.readexactly(1)
-                    return (time.monotonic() - began) * 1000
-                finally:
-                    writer.close()
-                    await writer.wait_closed()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as e:
-            raise ServiceError(f"{self._link.name}: no greeting through the link: {e}") from e
+        return await greeting_s(self._link.listen, _GREETING_WITHIN_S) * 1000

@@ -56,9 +56,9 @@ async def purge(js: JetStreamContext, bucket: Bucket, key: str = ">") -> int:
     """How many messages the broker says that it purged. Raises ServiceError."""
     stream = stream_name(bucket)
     with explained(f"{bucket} cannot be purged"):
-        # The library keeps the number to itself.
         request = json.dumps({"filter": kv_subject(bucket, key)}).encode()
-        answer = json.loads((await js._nc.request(f"$JS.API.STREAM.PURGE.{stream}", request, timeout=5.0)).data)  # noqa: SLF001
+        client = js._nc  # noqa: SLF001 - the library's own call keeps the number of purged messages to itself
+        answer = json.loads((await client.request(f"$JS.API.STREAM.PURGE.{stream}", request, timeout=5.0)).data)
     purged = answer.get("purged", 0)
     if not answer.get("success") or not isinstance(purged, int):
         raise ServiceError(f"{bucket} cannot be purged: {answer.get('error')}")

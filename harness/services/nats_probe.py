@@ -34,6 +34,14 @@ class Pulled:
         return f"{self.bytes} bytes in {self.pieces} pieces within {self.took_s * 1000:.0f} ms, then {self.end}"
 
 
+async def greeting_s(listen: str, within_s: float) -> float:
+    """Seconds that a new connection waits for the first byte: NATS servers speak first. Raises ServiceError."""
+    pulled = await pull(listen, 1, within_s)
+    if pulled.first_s is None:
+        raise ServiceError(f"{listen}: no greeting within {within_s:g} s: {pulled.end}")
+    return pulled.first_s
+
+
 async def pull(listen: str, count: int, within_s: float) -> Pulled:
     """Connect anew and have `count` bytes sent to us, the server's greeting included; what came of it by `within_s`.
 

@@ -15,12 +15,11 @@ from scenarios.exhibits.http import HTTP
 from scenarios.exhibits.links import LINKS
 from scenarios.exhibits.network import NETWORK
 from scenarios.exhibits.process import PROCESS
-from scenarios.exhibits.rebuild import REBUILD
 from scenarios.exhibits.world import WORLD
 
 __all__ = ["EXHIBITS", "Exhibit", "Stage"]
 
 EXHIBITS: dict[str, Exhibit] = {
     exhibit.name: exhibit
-    for exhibit in (*BASIC, *BROKER, *DEVICES, *ENTRIES, *HTTP, *LINKS, *NETWORK, *PROCESS, *REBUILD, *WORLD)
+    for exhibit in (*BASIC, *BROKER, *DEVICES, *ENTRIES, *HTTP, *LINKS, *NETWORK, *PROCESS, *WORLD)
 }

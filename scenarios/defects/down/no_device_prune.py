@@ -12,8 +12,7 @@ def _patch() -> None:
     def of_known_devices(state: FleetState, pair: Pair) -> bool:
         return pair.device in state.devices and is_orphan(state, pair)
 
-    # Also by the names that others imported.
-    decide.is_orphan = sweeper.is_orphan = of_known_devices  # type: ignore[attr-defined]
+    decide.is_orphan = sweeper.is_orphan = of_known_devices  # type: ignore[attr-defined] # the name that it imported
 
 
 NO_DEVICE_PRUNE = Defect(

@@ -17,9 +17,8 @@ def _patch() -> None:
     def is_orphan(state: FleetState, pair: Pair) -> bool:
         return not decide.is_told(state, pair)
 
-    object_writer.decide_device = register_late  # type: ignore[attr-defined]
-    # Also by the names that others imported.
-    decide.is_orphan = sweeper.is_orphan = is_orphan  # type: ignore[attr-defined]
+    object_writer.decide_device = register_late  # type: ignore[attr-defined] # the name that it imported
+    decide.is_orphan = sweeper.is_orphan = is_orphan  # type: ignore[attr-defined] # the name that it imported
 
 
 SWEPT_BEFORE_REGISTERED = Defect(

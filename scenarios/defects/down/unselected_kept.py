@@ -13,8 +13,7 @@ def _patch() -> None:
         both = pair.deployment in state.deployments and pair.device in state.devices
         return not both and is_orphan(state, pair)
 
-    # Also by the names that others imported.
-    decide.is_orphan = sweeper.is_orphan = of_gone_objects  # type: ignore[attr-defined]
+    decide.is_orphan = sweeper.is_orphan = of_gone_objects  # type: ignore[attr-defined] # the name that it imported
 
 
 UNSELECTED_KEPT = Defect(
