@@ -1,23 +1,14 @@
 """The Kubernetes API server dies at once (SIGKILL) and is started again, on the same store and port."""
 
 from harness.errors import ServiceError
-from harness.faults.etcd_killed import NOT_OURS
-from harness.faults.fault import Fault
-from harness.services.kube import KubeCluster
+from harness.faults.cluster_fault import ClusterFault
 from harness.services.kube_client import KubeApiError, KubeUnreachable
 
 
-class ApiserverKilled(Fault):
+class ApiserverKilled(ClusterFault):
     """Kills the API server of a cluster that nobody else uses; healing starts it again."""
 
     name = "apiserver-killed"
-
-    def __init__(self, cluster: KubeCluster) -> None:
-        self.target = cluster.name
-        self._cluster = cluster
-
-    def available(self) -> str | None:
-        return NOT_OURS if self._cluster.shared else None
 
     async def apply(self) -> None:
         await self._cluster.apiserver.kill()

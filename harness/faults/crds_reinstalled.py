@@ -5,8 +5,7 @@ from typing import cast
 
 from fleet import crds
 from harness.errors import ServiceError
-from harness.faults.etcd_killed import NOT_OURS
-from harness.faults.fault import Fault
+from harness.faults.cluster_fault import ClusterFault
 from harness.faults.manifests import KINDS, Manifests, Name, versions
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin, KubeApiError
@@ -22,7 +21,7 @@ async def _nothing() -> None:
     """Nobody waits for anything in between."""
 
 
-class CrdsReinstalled(Fault):
+class CrdsReinstalled(ClusterFault):
     """Deletes and applies the definitions; healing applies what the objects said before that.
 
     While objects wait for their finalizers, `held_up` is awaited; then an administrator takes the finalizers away by
@@ -40,17 +39,13 @@ class CrdsReinstalled(Fault):
         held_up: Callable[[], Awaitable[None]] = _nothing,
         between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.target = cluster.name
-        self._cluster = cluster
+        super().__init__(cluster)
         self._admin = admin
         self._namespace = namespace
         self._held_up = held_up
         self._between = between
         self._manifests: Manifests | None = None
         self._uids: frozenset[str] = frozenset()
-
-    def available(self) -> str | None:
-        return NOT_OURS if self._cluster.shared else None
 
     async def apply(self) -> None:
         self._manifests = await Manifests.of(self._admin, self._namespace)

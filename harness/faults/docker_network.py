@@ -1,11 +1,11 @@
 """A container is taken off its network, as `docker network disconnect` does it, and put back."""
 
-import asyncio
 import json
 
 from harness.capability import Unavailable, probe_all
 from harness.errors import ServiceError
 from harness.faults.fault import Fault
+from harness.services.tools import run_tool
 
 CAPABILITY = "docker"
 _COMMAND_WITHIN_S = 20.0
@@ -65,26 +65,4 @@ class DockerNetworkDisconnect(Fault):
 
 async def _docker(*arguments: str) -> str:
     """What it printed. Raises ServiceError with what it complained of."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "docker",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as e:
-        raise ServiceError(f"docker cannot be started: {e.strerror}") from e
-    try:
-        async with asyncio.timeout(_COMMAND_WITHIN_S):
-            output, complaints = await process.communicate()
-    except TimeoutError as e:
-        raise ServiceError(f"docker {' '.join(arguments)} did not end within {_COMMAND_WITHIN_S:g} s") from e
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        said = complaints.decode(errors="replace").strip()
-        raise ServiceError(f"docker {' '.join(arguments)}: exit code {process.returncode}: {said}")
-    return output.decode(errors="replace").strip()
+    return await run_tool("docker", *arguments, within_s=_COMMAND_WITHIN_S)

@@ -3,27 +3,18 @@
 import aiohttp
 
 from harness.errors import ServiceError
-from harness.faults.fault import Fault
-from harness.services.kube import KubeCluster
+from harness.faults.cluster_fault import ClusterFault
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable
 from harness.wait import wait_for
 
-NOT_OURS = "a Kubernetes API of the test's own; others use this one (mark the test with own_cluster)"
 _ANSWER_WITHIN_S = 2.0
 _READ_AGAIN_WITHIN_S = 30.0
 
 
-class EtcdKilled(Fault):
+class EtcdKilled(ClusterFault):
     """Kills the etcd of a cluster that nobody else uses; healing starts it again."""
 
     name = "etcd-killed"
-
-    def __init__(self, cluster: KubeCluster) -> None:
-        self.target = cluster.name
-        self._cluster = cluster
-
-    def available(self) -> str | None:
-        return NOT_OURS if self._cluster.shared else None
 
     async def apply(self) -> None:
         await self._cluster.etcd.kill()

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from harness.errors import ServiceError
-from harness.faults.etcd_killed import NOT_OURS
-from harness.faults.fault import Fault
+from harness.faults.cluster_fault import ClusterFault
 from harness.services.kube import KubeCluster
 from harness.services.kube_answers import mapping
 from harness.services.kube_client import KubeAdmin
@@ -16,21 +15,17 @@ async def cluster_uid(admin: KubeAdmin) -> str:
     return str(mapping(found["metadata"])["uid"])
 
 
-class EtcdReplaced(Fault):
+class EtcdReplaced(ClusterFault):
     """Starts the API server on an empty store, which `furnish` then fills; healing puts the right store back."""
 
     name = "etcd-replaced"
 
     def __init__(self, cluster: KubeCluster, admin: KubeAdmin, furnish: Callable[[], Awaitable[None]]) -> None:
-        self.target = cluster.name
-        self._cluster = cluster
+        super().__init__(cluster)
         self._admin = admin
         self._furnish = furnish
         self._right = cluster.folder / "right-store"
         self._identity: str | None = None
-
-    def available(self) -> str | None:
-        return NOT_OURS if self._cluster.shared else None
 
     async def apply(self) -> None:
         self._identity = await cluster_uid(self._admin)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.errors import ServiceError
-from harness.faults.etcd_killed import NOT_OURS
-from harness.faults.fault import Fault
+from harness.faults.cluster_fault import ClusterFault
 from harness.faults.manifests import Manifests, Name, Version, versions
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin
@@ -31,23 +30,19 @@ class EtcdBackup:
         return cls(folder, namespace, listed)
 
 
-class EtcdRestored(Fault):
+class EtcdRestored(ClusterFault):
     """Puts a backup in the place of the store; healing applies what the objects said right before that."""
 
     name = "etcd-restored"
 
     def __init__(self, cluster: KubeCluster, admin: KubeAdmin, backup: EtcdBackup) -> None:
-        self.target = cluster.name
-        self._cluster = cluster
+        super().__init__(cluster)
         self._admin = admin
         self._backup = backup
         # Versions that the backup does not know, those that only it knows, and the specs that an administrator has.
         self._since: frozenset[tuple[Name, Version]] = frozenset()
         self._of_old: frozenset[tuple[Name, Version]] = frozenset()
         self._manifests: Manifests | None = None
-
-    def available(self) -> str | None:
-        return NOT_OURS if self._cluster.shared else None
 
     async def apply(self) -> None:
         before = await versions(self._admin, self._backup.namespace)

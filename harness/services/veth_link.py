@@ -6,7 +6,6 @@
 So packets can be lost as on a cable, which no proxy on the loopback can do: nobody is told, connections just hang.
 """
 
-import asyncio
 import ctypes
 import ipaddress
 import os
@@ -23,6 +22,7 @@ from harness.history import Recorder
 from harness.services.kernel_things import NETNS_FOLDER
 from harness.services.ports import FIRST_PORT, lease
 from harness.services.relay import Relay
+from harness.services.tools import run_tool
 from harness.services.warden import Warden
 
 _COMMAND_WITHIN_S: Final = 10.0
@@ -126,25 +126,4 @@ def _listening(netns: str, address: str) -> socket.socket:
 
 async def _ip(*arguments: str) -> None:
     """Raises ServiceError with what `ip` said."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "ip",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    except OSError as e:
-        raise ServiceError(f"ip cannot be started: {e.strerror}: apt-get install iproute2") from e
-    try:
-        async with asyncio.timeout(_COMMAND_WITHIN_S):
-            output, _ = await process.communicate()
-    except TimeoutError as e:
-        raise ServiceError(f"ip {' '.join(arguments)} did not end within {_COMMAND_WITHIN_S:g} s") from e
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        said = output.decode(errors="replace").strip()
-        raise ServiceError(f"ip {' '.join(arguments)}: exit code {process.returncode}: {said}")
+    await run_tool("ip", *arguments, within_s=_COMMAND_WITHIN_S, enable="apt-get install iproute2")

@@ -12,8 +12,9 @@ from harness.env import Environment, Foundation
 from harness.env.recording import recording
 from harness.errors import ServiceError
 from harness.faults.apiserver_killed import ApiserverKilled
+from harness.faults.cluster_fault import NOT_OURS
 from harness.faults.crds_reinstalled import CrdsReinstalled
-from harness.faults.etcd_killed import NOT_OURS, EtcdKilled
+from harness.faults.etcd_killed import EtcdKilled
 from harness.faults.etcd_replaced import EtcdReplaced
 from harness.faults.etcd_restored import EtcdBackup, EtcdRestored
 from harness.faults.fault import Fault, mend, strike
