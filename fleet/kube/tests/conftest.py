@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
+from fleet import backoff
 from fleet.kube.client import KubeClient
+from fleet.kube.informer import Informer
 from fleet.kube.login import FileLogin, Grant
+from fleet.kube.objects import Device, decode_device
+from fleet.kube.tests.informing import Sink
 from fleet.kube.transport import Transport
 
-DEADLINE_S = 10.0
 PATH = "/apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -97,3 +100,40 @@ async def kube(api: FakeApi) -> AsyncIterator[KubeClient]:
         yield client
     finally:
         await client.close()
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry in milliseconds."""
+    monkeypatch.setattr(backoff, "_DELAY_S_MIN", 0.001)
+    monkeypatch.setattr(backoff, "_DELAY_S_MAX", 0.01)
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+async def following(kube: KubeClient, sink: Sink) -> AsyncIterator[Callable[[], Informer[Device]]]:
+    """Start following; ends it after the test, which fails if the informer ended by itself."""
+    tasks: list[asyncio.Task[None]] = []
+
+    def go() -> Informer[Device]:
+        made = Informer(kube, "devices", decode_device, sink)
+        tasks.append(asyncio.create_task(made.run()))
+        return made
+
+    yield go
+    for task in tasks:
+        assert not task.done(), task.exception()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def start(following: Callable[[], Informer[Device]]) -> Callable[[], None]:
+    def go() -> None:
+        following()
+
+    return go

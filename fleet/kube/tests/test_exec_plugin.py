@@ -18,7 +18,8 @@ from fleet.kube import exec_plugin
 from fleet.kube.client import Access, KubeClient
 from fleet.kube.exec_plugin import ExecLogin, Plugin
 from fleet.kube.login import Grant
-from fleet.kube.tests.conftest import DEADLINE_S, FakeApi
+from fleet.kube.tests.conftest import FakeApi
+from fleet.kube.tests.informing import DEADLINE_S
 from fleet.kube.tests.test_kubeconfig import Guard, mutual, write
 
 V1 = "client.authentication.k8s.io/v1"

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.errors import PeerAway
 from fleet.kube import pages
-from fleet.kube.tests.conftest import DEADLINE_S
+from fleet.kube.tests.informing import DEADLINE_S
 
 
 def body(version: str, token: str = "", *, metadata_first: bool = False) -> bytes:
