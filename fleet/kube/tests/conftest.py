@@ -4,15 +4,18 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from fleet import backoff
+from fleet.kube import exec_plugin
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.login import FileLogin, Grant
 from fleet.kube.objects import Device, decode_device
+from fleet.kube.tests.credentials import Clock, Program
 from fleet.kube.tests.informing import Sink
 from fleet.kube.transport import Transport
 
@@ -137,3 +140,15 @@ def start(following: Callable[[], Informer[Device]]) -> Callable[[], None]:
         following()
 
     return go
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(exec_plugin, "time", made)
+    return made

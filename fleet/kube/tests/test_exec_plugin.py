@@ -1,66 +1,23 @@
-"""Credentials from a program: when it is run, what becomes of one that misbehaves, and that nothing of it leaks."""
+"""Credentials from a program: when it is run, what it is told, and that nothing of it leaks."""
 
 import asyncio
 import json
 import os
 import ssl
-import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 
-from fleet.errors import PeerAway, PeerRefused, SettingsError
-from fleet.kube import exec_plugin
+from fleet.errors import PeerAway, PeerRefused
 from fleet.kube.client import Access, KubeClient
-from fleet.kube.exec_plugin import ExecLogin, Plugin
+from fleet.kube.exec_plugin import ExecLogin
 from fleet.kube.login import Grant
 from fleet.kube.tests.conftest import FakeApi
-from fleet.kube.tests.informing import DEADLINE_S
+from fleet.kube.tests.credentials import SECRET, V1, Clock, Json, Program, sent
 from fleet.kube.tests.test_kubeconfig import Guard, mutual, write
-
-V1 = "client.authentication.k8s.io/v1"
-SECRET = "s3cr3t-value"  # noqa: S105 - what must not show
-Json = dict[str, object]
-
-
-class Program:
-    """A credential program: prints `output`, after it wrote down that it ran, with what it was told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "plugin"
-        self._output = folder / "output"
-        self._runs = folder / "runs"
-        self._runs.touch()
-        self.write(f'cat "{self._output}"')
-
-    def write(self, script: str) -> None:
-        self.path.write_text(f'#!/bin/sh\necho "$KUBERNETES_EXEC_INFO" >> "{self._runs}"\n{script}\n')
-        self.path.chmod(self.path.stat().st_mode | stat.S_IXUSR)
-
-    def gives(self, **status: object) -> None:
-        credential = {"apiVersion": V1, "kind": "ExecCredential", "status": status}
-        self._output.write_text(json.dumps(credential))
-
-    def gives_token(self, token: str, **status: object) -> None:
-        self.gives(token=token, **status)
-
-    def gives_text(self, text: str) -> None:
-        self._output.write_text(text)
-
-    @property
-    def runs(self) -> list[Json]:
-        return [json.loads(line) for line in self._runs.read_text().splitlines()]
-
-    def plugin(self, **more: object) -> Plugin:
-        config = {"command": str(self.path), "apiVersion": V1, "args": ["--key", SECRET]} | more
-        return Plugin.parse(config, folder=self.path.parent, cluster={"server": "https://k"})
-
-    def login(self, **more: object) -> ExecLogin:
-        return ExecLogin(self.plugin(**more), ssl.create_default_context)
 
 
 def prints_token(token: str) -> str:
@@ -69,32 +26,16 @@ def prints_token(token: str) -> str:
     return "echo " + '"' + credential.replace('"', '\\"') + '"'
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-
-    def time(self) -> float:
-        return self.now_s
-
-    def after(self, seconds: float) -> str:
-        return (datetime.fromtimestamp(self.now_s, UTC) + timedelta(seconds=seconds)).isoformat()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(exec_plugin, "time", made)
-    return made
-
-
-def sent(grant: Grant | None) -> str | None:
-    assert grant is not None
-    return grant.authorization
+@asynccontextmanager
+async def opened(folder: Path, url: str, program: Program, **more: object) -> AsyncIterator[KubeClient]:
+    user: Json = {"exec": {"command": "./plugin", "apiVersion": V1} | more}
+    path = write(folder, url, user)
+    assert program.path.parent == folder
+    client = await KubeClient.open(path, "ns", user_agent="test")
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 async def test_it_runs_once_for_many_requests(program: Program) -> None:
@@ -158,18 +99,6 @@ async def test_a_refused_token_is_renewed_once(program: Program) -> None:
     assert await login.renewed(await login.grant()) is None
 
 
-@asynccontextmanager
-async def opened(folder: Path, url: str, program: Program, **more: object) -> AsyncIterator[KubeClient]:
-    user: Json = {"exec": {"command": "./plugin", "apiVersion": V1} | more}
-    path = write(folder, url, user)
-    assert program.path.parent == folder
-    client = await KubeClient.open(path, "ns", user_agent="test")
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
 async def test_a_401_is_met_with_a_new_token(api: FakeApi, tmp_path: Path, program: Program) -> None:
     """Once per request: the one after that has the new token from the start."""
     guard = Guard(api, "Bearer two")
@@ -230,143 +159,6 @@ async def test_it_gets_its_environment(program: Program) -> None:
     program.write(prints_token("$PROFILE"))
     login = program.login(env=[{"name": "PROFILE", "value": "prod"}])
     assert sent(await login.grant()) == "Bearer prod"
-
-
-@pytest.mark.parametrize(
-    ("output", "reason"),
-    [
-        (SECRET, "its output is no ExecCredential"),
-        pytest.param('{"deep":' + "[" * 100_000, "its output is no ExecCredential", id="too-deep"),
-        (json.dumps({"apiVersion": V1, "kind": "X", "status": {"token": SECRET}}), "no ExecCredential of"),
-        (json.dumps({"apiVersion": V1 + "beta1", "kind": "ExecCredential", "status": {"token": SECRET}}), "of client"),
-        (json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": 7}}), "is no ExecCredential"),
-        (json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {}}), "neither a token nor a certificate"),
-        (
-            json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": f"{SECRET}\n{SECRET}"}}),
-            "holds no token",
-        ),
-        (
-            json.dumps(
-                {
-                    "apiVersion": V1,
-                    "kind": "ExecCredential",
-                    "status": {"clientCertificateData": SECRET, "clientKeyData": SECRET},
-                }
-            ),
-            "its certificate and key are not usable",
-        ),
-        ("x" * 2_000_000, "its output is of over 1048576 bytes"),
-    ],
-)
-async def test_output_that_is_no_credential(program: Program, output: str, reason: str) -> None:
-    """Trouble of a peer: it may be right the next time. Nothing of the output is shown."""
-    program.gives_text(output)
-    with pytest.raises(PeerAway, match="exec plugin plugin: ") as error:
-        await program.login().grant()
-    assert reason in str(error.value)
-    assert SECRET not in str(error.value)
-    assert SECRET not in repr(error.value.__cause__)
-
-
-async def test_a_program_that_fails(program: Program) -> None:
-    """Its exit code is told, and what it wrote to either stream is not."""
-    program.write(f"echo {SECRET}; echo {SECRET} >&2; exit 3")
-    with pytest.raises(PeerAway) as error:
-        await program.login().grant()
-    assert str(error.value) == "exec plugin plugin: exit code 3; run it by hand to see why"
-
-
-async def test_a_program_that_is_gone(program: Program) -> None:
-    """Removed while we run: away, and tried again."""
-    login = program.login()
-    program.path.unlink()
-    with pytest.raises(PeerAway, match="exec plugin plugin: cannot be run: No such file or directory"):
-        await login.grant()
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    # A zombie that its new parent has not reaped yet is gone, too.
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - another process's doing, which sends us no event
-            await asyncio.sleep(0.01)
-
-
-HANGS = 'sh -c "echo \\$\\$ > {pids}; exec sleep 1000" & wait'
-
-
-async def test_a_program_that_hangs_is_killed(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After its deadline, with its children; the event loop goes on meanwhile."""
-    pids = tmp_path / "pids"
-    program.write(HANGS.format(pids=pids))
-    monkeypatch.setattr(exec_plugin, "_DEADLINE_S", 0.5)
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0.01)
-
-    task = asyncio.create_task(others())
-    try:
-        with pytest.raises(PeerAway, match=r"did not end within 0\.5 s"):
-            await program.login().grant()
-    finally:
-        task.cancel()
-    assert turns > 10
-    await eventually(lambda: gone(int(pids.read_text())))
-
-
-async def test_a_child_that_keeps_the_output_open_is_not_waited_for(
-    program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A program that left a daemon behind, in a session of its own, with its output: given up after the deadline."""
-    monkeypatch.setattr(exec_plugin, "_DEADLINE_S", 0.5)
-    program.write("setsid sleep 2 & exit 0")
-    async with asyncio.timeout(3):
-        with pytest.raises(PeerAway, match=r"did not end within 0\.5 s"):
-            await program.login().grant()
-
-
-async def test_a_cancelled_request_leaves_no_program_behind(program: Program, tmp_path: Path) -> None:
-    """A refresh or the end of the operator takes the program with it."""
-    pids = tmp_path / "pids"
-    program.write(HANGS.format(pids=pids))
-    task = asyncio.create_task(program.login().grant())
-    await eventually(lambda: pids.is_file() and bool(pids.read_text().strip()))
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await eventually(lambda: gone(int(pids.read_text())))
-
-
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, "apiVersion must be one of"),
-        ({"interactiveMode": "Always"}, "it wants a terminal"),
-        ({"command": "no-such-program", "installHint": "get it\nthere"}, "not found: get it there"),
-        ({"command": "./no-such-program"}, "exec plugin no-such-program: not found"),
-        ({"args": SECRET}, "Expected `array | null`, got `str`"),
-        ({"command": 7}, "Expected `str`, got `int`"),
-    ],
-)
-def test_a_plugin_that_cannot_work_is_a_setting(program: Program, more: Json, reason: str) -> None:
-    """It is told at the start, with what is wrong and without what it was given."""
-    with pytest.raises(SettingsError) as error:
-        program.plugin(**more)
-    assert reason in str(error.value)
-    assert SECRET not in str(error.value)
 
 
 def test_nothing_secret_in_a_repr(program: Program) -> None:
