@@ -6,9 +6,9 @@ It sets the stage (namespaces, CRDs, rights, objects) and watches. The product b
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from harness.history.records import Json
-from harness.services.kube_answers import KubeApiError, KubeUnreachable, items_of, mapping, resource_path
-from harness.services.kube_session import CALLS_AT_ONCE, MERGE_PATCH, NOT_FOUND, KubeSession
+from harness.services.kube_answers import KubeApiError, KubeUnreachable, mapping, resource_path
+from harness.services.kube_emptying import delete_all
+from harness.services.kube_session import MERGE_PATCH, KubeSession
 from harness.wait import wait_for
 
 __all__ = ["KubeAdmin", "KubeApiError", "KubeUnreachable", "resource_path"]
@@ -34,58 +34,26 @@ class KubeAdmin(KubeSession):
         await self.request("POST", "/api/v1/namespaces", body=body)
 
     async def delete_namespace(self, name: str) -> None:
-        """Delete it and all that an operator or the harness put there. No controller runs here, so it is done by hand.
+        """Delete it and all that an operator or the harness put there.
 
         Nothing new can be made in a namespace that is going, and an object that is going takes no new finalizer.
         """
-        await self.request("DELETE", f"/api/v1/namespaces/{name}")
-        paths = [f"/api/v1/namespaces/{name}/{kind}" for kind in _CORE_KINDS]
+        going = mapping(await self.request("DELETE", f"/api/v1/namespaces/{name}"))
+        version = str(mapping(going["metadata"])["resourceVersion"])
+        paths = [resource_path(resource, name) for resource in OUR_RESOURCES]
+        paths += [f"/api/v1/namespaces/{name}/{kind}" for kind in _CORE_KINDS]
         paths += [f"{_RBAC}/namespaces/{name}/{kind}" for kind in ("rolebindings", "roles")]
+        granted = {"labelSelector": f"{_GRANTED_FOR}={name}"}
         try:
             async with asyncio.TaskGroup() as group:
-                for resource in OUR_RESOURCES:
-                    group.create_task(self._delete_objects(resource, name))
                 for path in paths:
-                    group.create_task(self.request("DELETE", path))
+                    group.create_task(delete_all(self, path, version))
                 for kind in ("clusterrolebindings", "clusterroles"):
-                    params = {"labelSelector": f"{_GRANTED_FOR}={name}"}
-                    group.create_task(self.request("DELETE", f"{_RBAC}/{kind}", params=params))
+                    group.create_task(delete_all(self, f"{_RBAC}/{kind}", version, granted))
         except ExceptionGroup as e:
             raise e.exceptions[0] from e
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}
         await self.request("PUT", f"/api/v1/namespaces/{name}/finalize", body=body)
-
-    async def _delete_objects(self, resource: str, namespace: str) -> None:
-        path = resource_path(resource, namespace)
-        try:
-            # What is cached will do to see whether there is any: the newest word, and so the delete, takes up to 0.1 s.
-            if items_of(mapping(await self.request("GET", path, params={"resourceVersion": "0"}))):
-                answer = await self.request("DELETE", path)
-                await self._strip_finalizers(resource, namespace, items_of(mapping(answer)))
-        except KubeApiError as e:
-            if e.status != NOT_FOUND:
-                raise
-
-    async def _strip_finalizers(self, resource: str, namespace: str, items: Sequence[Json]) -> None:
-        """Let go of what waits for an operator that lives no more."""
-        slots = asyncio.Semaphore(CALLS_AT_ONCE)
-
-        async def strip(name: str) -> None:
-            async with slots:
-                try:
-                    await self.patch(resource, namespace, name, {"metadata": {"finalizers": None}})
-                except KubeApiError as e:
-                    # Gone meanwhile: by the hand that it waited for.
-                    if e.status != NOT_FOUND:
-                        raise
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for metadata in (mapping(item["metadata"]) for item in items):
-                    if metadata.get("finalizers"):
-                        group.create_task(strip(str(metadata["name"])))
-        except ExceptionGroup as e:
-            raise e.exceptions[0] from e
 
     async def apply_crds(self, crds: Sequence[Mapping[str, object]]) -> None:
         """Create or replace the spec of each, then wait until all are established and served.
