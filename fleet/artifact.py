@@ -6,6 +6,7 @@ power cut: bytes are fsynced before a name points at them, and the folder is fsy
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,27 +83,38 @@ def publish(source: Path, target: Path, *, mode: int = 0o644) -> None:
 
 
 def write_text(target: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replace a small text file (UTF-8, at most 1 MiB) whole, as `publish` does.
+    """`write_bytes` of a small text (UTF-8, at most 1 MiB)."""
+    data = text.encode()
+    if len(data) > _TEXT_BYTES_MAX:
+        raise ArtifactError(f"{target}: {len(data)} bytes of text, at most {_TEXT_BYTES_MAX} are allowed")
+    write_bytes(target, data, mode=mode)
+
+
+def write_bytes(target: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file whole, as `publish` does.
 
     One writer per target: the temporary name is fixed, so that a killed writer leaves at most one file behind, which
     the next one overwrites.
 
     Raises:
-        fleet.errors.ArtifactError: the text is too long, or a step failed.
+        fleet.errors.ArtifactError: a step failed.
     """
-    data = text.encode()
-    if len(data) > _TEXT_BYTES_MAX:
-        raise ArtifactError(f"{target}: {len(data)} bytes of text, at most {_TEXT_BYTES_MAX} are allowed")
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         temporary.write_bytes(data)
         publish(temporary, target, mode=mode)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise ArtifactError(f"{target}: can't be written: {error.strerror}") from error
     except ArtifactError:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
+
+
+def _discard(temporary: Path) -> None:
+    # Where nothing can be removed either (a file system gone read-only), the first error is the one to tell.
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,23 +1,19 @@
-"""The `fleet` command: composition root of the product.
-
-Exit codes: 0 done or stopped in good order, 2 bad input, 3 a peer refused or is not there, 70 a crash.
-"""
+"""The `fleet` command: composition root of the product."""
 
 import asyncio
 import json
 import os
-import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from fleet import logs
-from fleet.errors import FleetError, PeerError, SettingsError
+from fleet.agent import cli as agent_cli
+from fleet.ends import fail, one_line
+from fleet.errors import FleetError, SettingsError
 
-EXIT_BAD_INPUT = 2
-EXIT_PEER = 3
-EXIT_CRASH = 70
+_PROGRAM = "fleet"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,21 +39,46 @@ def operator() -> None:
       FLEET_NATS_URL=nats://127.0.0.1:4222 FLEET_NAMESPACE=fleet KUBECONFIG=~/.kube/config fleet operator
     """
     # The operator's libraries load only for the command that needs them.
-    from fleet.operator.main import Operator, crash_line  # noqa: PLC0415 - see above
+    from fleet.operator.main import Operator  # noqa: PLC0415 - see above
     from fleet.settings import OperatorSettings  # noqa: PLC0415 - see above
 
     logs.configure()
-    try:
+    with one_line(_PROGRAM):
         settings = OperatorSettings.from_environment(os.environ)
         asyncio.run(Operator(settings).run())
-    except FleetError as e:
-        _fail(e)
-    except Exception as e:  # noqa: BLE001 - the last line of the log says why the process is gone
-        if not isinstance(e, ExceptionGroup):
-            # What crashed in a loop was logged there.
-            logs.get_logger("cli").critical("crashed", reason=crash_line(e), exc_info=e)
-        click.echo(f"fleet: crashed: {crash_line(e)}", err=True)
-        sys.exit(EXIT_CRASH)
+
+
+@main.group()
+def agent() -> None:
+    """Make the agent's file, or run the agent from this installation."""
+
+
+agent.add_command(agent_cli.run)
+agent.add_command(agent_cli.unit)
+
+
+@agent.command("build")
+@click.option("--version", required=True, help="What this agent will call itself.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Where the file goes; ./fleet-agent-vVERSION if not given."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print path, version, sha256 and size_bytes as JSON.")
+def agent_build(*, version: str, output: Path | None, as_json: bool) -> None:
+    """Make the agent: one executable file for any device with Python 3.11 or newer, the same bytes each time.
+
+    \b
+    Examples:
+      fleet agent build --version 1.4.2
+      fleet agent build --version 1.4.2 --output /srv/agents/fleet-agent-v1.4.2 --json
+    """
+    from fleet import agent_file  # noqa: PLC0415 - see `operator`
+
+    with one_line(_PROGRAM):
+        built = agent_file.build(version, output or Path(f"fleet-agent-v{version}"))
+        if as_json:
+            click.echo(json.dumps({**asdict(built), "path": str(built.path)}))
+        else:
+            click.echo(f"{built.path}: version {built.version}, {built.size_bytes} bytes, SHA-256 {built.sha256}")
 
 
 @main.command()
@@ -84,7 +105,7 @@ def crds(*, apply_: bool, kubeconfig: str | None) -> None:
     try:
         names = asyncio.run(_apply_crds(kubeconfig_at(kubeconfig)))
     except FleetError as e:
-        _fail(e)
+        fail(_PROGRAM, e)
     for name in names:
         click.echo(f"{name} applied")
 
@@ -109,11 +130,13 @@ def approve_sweep(*, sweep_id: str | None, yes: bool, as_json: bool, namespace: 
     from fleet.settings import kubeconfig_at  # noqa: PLC0415 - see `operator`
 
     if yes and sweep_id is None:
-        _fail(SettingsError("--yes approves nothing unseen: name the SWEEP_ID that `fleet approve-sweep` shows"))
+        fail(
+            _PROGRAM, SettingsError("--yes approves nothing unseen: name the SWEEP_ID that `fleet approve-sweep` shows")
+        )
     try:
         asyncio.run(_approve_sweep(kubeconfig_at(kubeconfig), namespace, sweep_id, yes=yes, as_json=as_json))
     except FleetError as e:
-        _fail(e)
+        fail(_PROGRAM, e)
 
 
 async def _approve_sweep(
@@ -163,11 +186,6 @@ async def _apply_crds(kubeconfig: Path | None) -> list[str]:
     finally:
         await client.close()
     return names
-
-
-def _fail(error: FleetError) -> NoReturn:
-    click.echo(f"fleet: {error}", err=True)
-    sys.exit(EXIT_PEER if isinstance(error, PeerError) else EXIT_BAD_INPUT)
 
 
 if __name__ == "__main__":

@@ -45,3 +45,10 @@ class NotFound(PeerRefused):
 
 class Conflict(PeerError):  # noqa: N818 - likewise
     """The expected revision or resourceVersion was no longer the latest: nothing was written."""
+
+
+def crash_line(error: BaseException) -> str:
+    """The first exception inside the groups of task groups, on one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

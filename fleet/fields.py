@@ -4,12 +4,17 @@ Every refusal says where: `score.services[2].image: expected text, got number`. 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
-from fleet.canonical import Json, excerpt, format_time, parse_time
+from fleet.canonical import Json, dumps, excerpt, format_time, parse_time
 from fleet.errors import WireError
+
+LEFT_OUT_BY_DEFAULT: Final = MappingProxyType({"left_out_by_default": True})
+"""Metadata of a field that joined a payload later: with its default it is left out, so older bytes stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,11 @@ class Fields:
         return None if value is None else self._as_text(value, rule, self.where(name))
 
     def integer(self, name: str, int_min: int, int_max: int) -> int:
-        value = self._required(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise _error(self.where(name), f"expected an integer, got {_kind(value)}")
-        if not int_min <= value <= int_max:
-            raise _error(self.where(name), f"expected {int_min} to {int_max}, got {value}")
-        return value
+        return self._as_integer(self._required(name), int_min, int_max, self.where(name))
+
+    def optional_integer(self, name: str, int_min: int, int_max: int) -> int | None:
+        value = self._optional(name)
+        return None if value is None else self._as_integer(value, int_min, int_max, self.where(name))
 
     def boolean(self, name: str) -> bool:
         value = self._required(name)
@@ -78,14 +82,20 @@ class Fields:
     def object(self, name: str) -> "Fields":
         return self._child(self._required(name), self.where(name))
 
+    def optional_object(self, name: str) -> "Fields | None":
+        value = self._optional(name)
+        return None if value is None else self._child(value, self.where(name))
+
     def objects(self, name: str, count_max: int) -> list["Fields"]:
         """A list of objects; missing is empty."""
         return [self._child(item, f"{self.where(name)}[{i}]") for i, item in enumerate(self._items(name, count_max))]
 
-    def texts(self, name: str, rule: TextRule, count_max: int) -> tuple[str, ...]:
+    def texts(self, name: str, rule: TextRule, count_max: int, *, count_min: int = 0) -> tuple[str, ...]:
         """A list of texts; missing is empty."""
-        where = self.where(name)
-        return tuple(self._as_text(v, rule, f"{where}[{i}]") for i, v in enumerate(self._items(name, count_max)))
+        items, where = self._items(name, count_max), self.where(name)
+        if len(items) < count_min:
+            raise _error(where, f"at least {count_min} items, got {len(items)}")
+        return tuple(self._as_text(v, rule, f"{where}[{i}]") for i, v in enumerate(items))
 
     def text_map(self, name: str, keys: TextRule, values: TextRule, count_max: int) -> dict[str, str]:
         """An object of texts; missing is empty."""
@@ -134,6 +144,14 @@ class Fields:
             raise _error(where, f"expected text, got {_kind(value)}")
         return rule.check(value, where)
 
+    @staticmethod
+    def _as_integer(value: Json, int_min: int, int_max: int, where: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _error(where, f"expected an integer, got {_kind(value)}")
+        if not int_min <= value <= int_max:
+            raise _error(where, f"expected {int_min} to {int_max}, got {value}")
+        return value
+
 
 def _check_count(count: int, count_max: int, where: str) -> None:
     if count > count_max:
@@ -152,7 +170,10 @@ def _error(where: str, what: str) -> WireError:
 
 
 def to_json(value: object) -> Json:
-    """Turn a payload into JSON: a field's name is its JSON name; None and empty collections are left out."""
+    """Turn a payload into JSON: a field's name is its JSON name.
+
+    A field that is None or empty is left out, and one marked `LEFT_OUT_BY_DEFAULT` that has its default.
+    """
     match value:
         case None | str() | int():
             return value
@@ -164,5 +185,20 @@ def to_json(value: object) -> Json:
             return dict(value)
     if not is_dataclass(value) or isinstance(value, type):
         raise WireError(f"not encodable: {value!a}")
-    named = ((f.name, getattr(value, f.name)) for f in fields(value))
-    return {name: to_json(item) for name, item in named if item is not None and item not in ((), {})}
+    written: dict[str, Json] = {}
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if field.metadata == LEFT_OUT_BY_DEFAULT and item == field.default:
+            continue
+        encoded = to_json(item)
+        if encoded is not None and encoded not in ([], {}):
+            written[field.name] = encoded
+    return written
+
+
+def encode(payload: object, decode: Callable[[bytes], object]) -> bytes:
+    """Return the canonical bytes of a payload; WireError unless `decode` reads an equal one back."""
+    data = dumps(to_json(payload))
+    if decode(data) != payload:
+        raise WireError(f"{type(payload).__name__} holds a value that its bytes cannot carry")
+    return data

@@ -17,9 +17,20 @@ VOLUMES_MAX = 16
 LABELS_MAX = 64
 PORT_MAX = 65535
 GRACE_PERIOD_SECS_MAX = 3600
+CPU_MILLIS_MAX = 1_000_000
+MEMORY_BYTES_MIN = 6 * 1024 * 1024
+"""Container runtimes take no less."""
+MEMORY_BYTES_MAX = 2**50
+HEALTH_INTERVAL_SECS_MAX = 3600
+HEALTH_TIMEOUT_SECS_MAX = 600
+HEALTH_RETRIES_MAX = 100
+LOG_LINES_MAX = 1000
+EXEC_TIMEOUT_S_MAX = 60
+EXIT_CODE_MAX = 255
 SCORE_CHARACTERS_MAX = 64 * 1024
-"""All images, command arguments, env names and values and volume paths of a score together: with the counts above
-it keeps the largest score that admission lets in under DESIRED_STATE_BYTES_MAX (at most 4 bytes a character)."""
+"""All images, arguments of commands and health checks, env names and values and volume paths of a score together: with
+the counts above it keeps the largest score that admission lets in under DESIRED_STATE_BYTES_MAX (at most 4 bytes a
+character)."""
 
 STOP_SIGNALS = (
     "SIGTERM",
@@ -55,6 +66,10 @@ VOLUME_SOURCE = TextRule(
 )
 VOLUME_TARGET = TextRule("an absolute path", re.compile(r"/[^\x00-\x1f\x7f]*"), 512)
 LAST_ERROR = TextRule("text", re.compile(r"(?s:.*)"), 4096)
+OUTPUT = TextRule(LAST_ERROR.what, LAST_ERROR.pattern, 256 * 1024)
+MESSAGE = TextRule(LAST_ERROR.what, LAST_ERROR.pattern, 1024)
+REASON = TextRule("a reason (letters)", re.compile(r"[A-Za-z]+"), 64)
 PHASE = TextRule("Pending, Running or Failed", re.compile("Pending|Running|Failed"), 7)
 STOP_SIGNAL = TextRule(f"one of {', '.join(STOP_SIGNALS)}", re.compile("|".join(map(re.escape, STOP_SIGNALS))), 16)
+PULL_POLICY = TextRule("IfNotPresent, Always or Never", re.compile("IfNotPresent|Always|Never"), 12)
 PROTOCOL = TextRule("TCP or UDP", re.compile("TCP|UDP"), 3)

@@ -21,6 +21,7 @@ from harness.artefacts import RunFolder, runs_folder
 from harness.capability import Unavailable, capability_named, probe_all
 from harness.env import Environment, Foundation
 from harness.env.foundation import NEEDED
+from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.leaks import LeakAudit
@@ -40,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="COMMAND",
         help="the operator under test, started with the environment of docs/contract.md (default: fleet operator)",
     )
+    group.addoption("--agent", metavar="COMMAND", help="the agent under test (default: fleet agent run)")
     group.addoption(
         "--fresh-foundation",
         action="store_true",
@@ -117,6 +119,18 @@ def operator_command(pytestconfig: pytest.Config) -> Sequence[str]:
     return shlex.split(command) if command else (sys.executable, "-m", "fleet", "operator")
 
 
+@pytest.fixture(scope="session")
+def agent_command(pytestconfig: pytest.Config) -> Sequence[str]:
+    """Likewise, of the agent."""
+    command = pytestconfig.getoption("--agent")
+    return shlex.split(command) if command else (sys.executable, "-m", "fleet", "agent", "run")
+
+
+@pytest.fixture
+def product(operator_command: Sequence[str], agent_command: Sequence[str]) -> Product:
+    return Product(operator_command, agent_command)
+
+
 def _foundation_scope(fixture_name: str, config: pytest.Config) -> Literal["function", "session"]:  # noqa: ARG001 - pytest's
     """Shared by all tests of a worker, unless a run wants to share nothing."""
     return "function" if config.getoption("--fresh-foundation") else "session"
@@ -153,7 +167,7 @@ async def env(
     foundation: Foundation,
     case_folder: Path,
     scenario_name: tuple[str, str, str | None],
-    operator_command: Sequence[str],
+    product: Product,
 ) -> AsyncIterator[Environment]:
     """A world of this test's own; afterwards only its folder is left, and the audit says so.
 
@@ -166,7 +180,7 @@ async def env(
             if request.node.get_closest_marker("own_cluster"):
                 foundation = await foundation.own_cluster(recorder)
                 stack.push_async_callback(foundation.close)
-            env = await Environment.open(foundation, case_folder, recorder, operator_command)
+            env = await Environment.open(foundation, case_folder, recorder, product)
             stack.push_async_callback(env.close)
             env.toothless = request.config.getoption("--toothless")
             yield env

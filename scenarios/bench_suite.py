@@ -23,6 +23,7 @@ import msgspec
 from harness.bench.figures import Spread
 from harness.bench.machine import machine
 from harness.env import Environment, Foundation
+from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.history.records import Json
@@ -95,7 +96,7 @@ async def measure_resets(binaries: Mapping[str, Path], say: Say) -> tuple[float,
                 at = Path(folder) / str(number)
                 with recording(at, "bench-suite", str(number), None) as recorder:
                     opens = time.monotonic()
-                    env = await Environment.open(foundation, at, recorder, _OPERATOR)
+                    env = await Environment.open(foundation, at, recorder, Product(_OPERATOR))
                     opened = time.monotonic()
                     start_s = start_s or opened - began
                     await create(env, SIZE)

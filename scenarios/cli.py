@@ -15,6 +15,7 @@ from scenarios.commands.ends import Commands
 from scenarios.commands.faults import faults
 from scenarios.commands.recheck import recheck
 from scenarios.commands.run import run
+from scenarios.commands.simulate import simulate
 from scenarios.commands.toolchain import toolchain
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Prove that a device fleet recovers."""
 
 
-for command in (bench, defects, demo, doctor, faults, list_shapes, recheck, run, toolchain):
+for command in (bench, defects, demo, doctor, faults, list_shapes, recheck, run, simulate, toolchain):
     main.add_command(command)
 
 

@@ -25,6 +25,7 @@ from harness.checks.writes import no_writes, wanted_keys_present
 from harness.devices.load import WriteLoad
 from harness.env import Environment, Foundation
 from harness.env.foundation import NEEDED
+from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.faults.fault import mend, strike
@@ -79,7 +80,7 @@ async def run_demo(
     foundation = await Foundation.start(binaries, say)
     try:
         with recording(case_folder, NAME, CASE, None) as recorder:
-            env = await Environment.open(foundation, case_folder, recorder, command)
+            env = await Environment.open(foundation, case_folder, recorder, Product(command))
             trouble: str | None = None
             try:
                 await _play(env, say)

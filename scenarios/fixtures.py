@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from scenarios.defects import DEFECTS
+from scenarios.defects.defect import Defect, Part
 from scenarios.variants import Variant
 
 
@@ -32,10 +33,23 @@ def scenario_name(variant: Variant | None, scenario_name: tuple[str, str, str | 
 @pytest.fixture
 def operator_command(variant: Variant | None, operator_command: Sequence[str]) -> Sequence[str]:
     """The product as it is, or with the variant's defect patched in from outside."""
-    if variant is None or variant.defect is None:
-        return operator_command
-    defect = variant.defect
+    defect = _defect_of(variant, "operator")
+    return operator_command if defect is None else (*_patched(defect), "operator")
+
+
+@pytest.fixture
+def agent_command(variant: Variant | None, agent_command: Sequence[str]) -> Sequence[str]:
+    """Likewise."""
+    defect = _defect_of(variant, "agent")
+    return agent_command if defect is None else (*_patched(defect), "agent", "run")
+
+
+def _defect_of(variant: Variant | None, part: Part) -> Defect | None:
+    return None if variant is None or variant.defect is None or variant.defect.part != part else variant.defect
+
+
+def _patched(defect: Defect) -> Sequence[str]:
     start = (sys.executable, "-m", "scenarios.defects")
     if DEFECTS.get(defect.name) is defect:
-        return (*start, defect.name, "operator")
-    return (*start, "--from", inspect.getfile(defect.patch), defect.name, "operator")
+        return (*start, defect.name)
+    return (*start, "--from", inspect.getfile(defect.patch), defect.name)

@@ -45,6 +45,7 @@ class Selection:
     defects_only: bool = False
     toothless: bool = False
     operator: str | None = None
+    agent: str | None = None
     workers: int = 1
     runs: Path | None = None
     folder: Path | None = None
@@ -69,6 +70,8 @@ class Selection:
             arguments += ["--toothless"]
         if self.operator:
             arguments += [f"--operator={self.operator}"]
+        if self.agent:
+            arguments += [f"--agent={self.agent}"]
         if self.workers > 1:
             arguments += ["-n", str(self.workers)]
         if self.runs:

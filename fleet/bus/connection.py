@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -50,6 +50,11 @@ def nats_errors(what: str) -> Iterator[None]:
         raise PeerAway(f"{what}: nobody answers: JetStream is off, or the stream is missing") from e
     except (TimeoutError, NatsError, OSError) as e:
         raise PeerAway(f"{what}: {_text(e)}") from e
+
+
+def says_refused(reason: str) -> bool:
+    """Whether an error that the library tells says that the server does not want these credentials."""
+    return _REFUSED.search(reason) is not None
 
 
 def _text(error: BaseException) -> str:
@@ -113,13 +118,17 @@ class _Callbacks:
         if not self.refused.is_set():
             self.detail = text
         # While it connects, the library reports this as any other error and tries again, for ever.
-        if _REFUSED.search(text):
+        if says_refused(text):
             self.refused.set()
         self._listener.error(text)
 
 
-async def connect(url: str, *, name: str, deadline_s: float, listener: Listener) -> Client:
+async def connect(
+    url: str, *, name: str, deadline_s: float, listener: Listener, reconnect_wait_s: float | None = None
+) -> Client:
     """Connect within `deadline_s`; afterwards the client reconnects by itself, for ever.
+
+    `reconnect_wait_s` is the pause between two attempts at the same server.
 
     Raises:
         PeerAway: no server answered in time.
@@ -133,7 +142,8 @@ async def connect(url: str, *, name: str, deadline_s: float, listener: Listener)
             url,
             name=name,
             connect_timeout=2,
-            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # annotated int, given to asyncio.sleep
+            # Annotated int, given to asyncio.sleep.
+            reconnect_time_wait=reconnect_wait_s or _RECONNECT_WAIT_S,  # type: ignore[arg-type]
             max_reconnect_attempts=-1,
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=_PINGS_OUTSTANDING_MAX,
@@ -167,10 +177,20 @@ async def connect(url: str, *, name: str, deadline_s: float, listener: Listener)
 
 async def close(client: Client, *, deadline_s: float = 2.0) -> None:
     """Flush what was published and close, without ever waiting longer than `deadline_s` for a dead peer."""
-    try:
+    subscriptions = list(client._subs.values())  # noqa: SLF001 - there is no other way to them
+    if client.is_connected:
+        await _try(client.flush, deadline_s / 2)
+    await _try(client.close, deadline_s / 2)
+    # With a dead peer the library gives up before it comes to the first, and does not wait for the second.
+    ending = [getattr(subscription, "_wait_for_msgs_task", None) for subscription in subscriptions]
+    ending.append(getattr(client, "_reconnection_task", None))
+    tasks = [task for task in ending if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _try(end: Callable[[], Awaitable[None]], deadline_s: float) -> None:
+    with suppress(TimeoutError, NatsError, OSError):
         async with asyncio.timeout(deadline_s):
-            if client.is_connected:
-                await client.flush()
-            await client.close()
-    except (TimeoutError, NatsError, OSError):
-        return
+            await end()

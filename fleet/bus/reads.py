@@ -8,7 +8,7 @@ from nats.js.errors import APIError
 
 from fleet.bus import api
 from fleet.bus.connection import nats_errors
-from fleet.bus.session import Entry, is_marker
+from fleet.bus.entry import Entry, is_marker
 from fleet.errors import PeerAway
 from fleet.wire import Bucket, kv_subject, stream_name
 

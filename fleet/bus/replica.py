@@ -28,11 +28,11 @@ from fleet.backoff import Backoff
 from fleet.bus import api, buckets, tap
 from fleet.bus.buckets import Identity
 from fleet.bus.connection import nats_errors
-from fleet.bus.session import Entry, ReplicaSink, Session, StreamFacts
+from fleet.bus.session import ReplicaSink, Session, StreamFacts
 from fleet.errors import PeerAway, PeerError
 from fleet.wire import Bucket, kv_subject, stream_name
 
-__all__ = ["Entry", "KvReplica", "ReplicaSink", "StreamFacts"]
+__all__ = ["KvReplica", "ReplicaSink", "StreamFacts"]
 
 _HEARTBEAT_S = 2.0
 # Counted in turns of the loop's clock, not by the clock: a process that stood still has heard nothing either.

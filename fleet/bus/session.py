@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus.connection import nats_errors
+from fleet.bus.entry import Entry, is_marker
 from fleet.bus.tap import raw_headers
 from fleet.bus.tap_parser import Raw
 from fleet.errors import PeerAway
@@ -26,23 +26,8 @@ from fleet.wire import Bucket, kv_subject, stream_name
 _SLICE_S = 0.0005
 _SLICE_MESSAGES = 64
 _NS = 1e9
-_OPERATION = b"KV-Operation"
-_DELETED = {b"DEL", b"PURGE"}
-_MARKER = b"Nats-Marker-Reason"
 # $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.REVISION.SEQUENCE.TIME.PENDING, perhaps with a random token.
 _LONG_FORM_TOKENS = 11
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A key as the bucket has it. `value` is None for a delete marker.
-
-    `at_s` is the broker's time of the message in Unix seconds. A key that left no trace has revision 0 and `at_s` 0.0.
-    """
-
-    key: str
-    revision: int
-    value: bytes | None
-    at_s: float = 0.0
 
 
 class StreamFacts(NamedTuple):
@@ -294,14 +279,3 @@ class Session:
 
 def no_delivery(reply: bytes) -> str:
     return f"a message that no consumer sent: reply {reply.decode(errors='replace')[:100]!a}"
-
-
-def is_marker(headers: bytes) -> bool:
-    """Whether this header block says that the key was deleted, by a client or by the server's own limits."""
-    if _OPERATION not in headers and _MARKER not in headers:
-        return False
-    for line in headers.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name == _MARKER or (name == _OPERATION and value.strip() in _DELETED):
-            return True
-    return False

@@ -21,7 +21,7 @@ _HOOK_PARAMETERS = ["self", "sid", "subject", "reply", "data", "headers"]
 
 
 class TappedClient(Client):
-    """A client that hands the messages of chosen subscriptions over raw."""
+    """A client that hands the messages of chosen subscriptions over raw, and leaves no socket open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,6 +34,16 @@ class TappedClient(Client):
 
     def untap(self, sid: int) -> None:
         self._taps.pop(b"%d" % sid, None)
+
+    async def _process_connect_init(self) -> None:
+        # After a failed greeting the library opens the next socket and forgets this one, which a peer that accepts
+        # and says nothing keeps open: an attempt every few seconds uses them all up.
+        try:
+            await super()._process_connect_init()
+        except BaseException:
+            if self._transport is not None:
+                self._transport.close()  # type: ignore[no-untyped-call] # the library's
+            raise
 
     def _count(self, messages: int, size_bytes: int) -> None:
         self.stats["in_msgs"] += messages

@@ -11,9 +11,12 @@ from fleet.wire import (
     DesiredState,
     DeviceId,
     EnvVar,
+    HealthCheck,
     Lifecycle,
     Owner,
     Port,
+    PullPolicy,
+    Resources,
     Score,
     Service,
     Volume,
@@ -81,6 +84,18 @@ class _Volume(_Camel, frozen=True, gc=False):
     read_only: bool = False
 
 
+class _Resources(_Camel, frozen=True, gc=False):
+    cpu_millis: int | None = None
+    memory_bytes: int | None = None
+
+
+class _HealthCheck(_Camel, frozen=True, gc=False):
+    command: tuple[str, ...]
+    interval_secs: int = 30
+    timeout_secs: int = 5
+    retries: int = 3
+
+
 class _Service(_Camel, frozen=True, gc=False):
     name: str
     image: str
@@ -88,6 +103,9 @@ class _Service(_Camel, frozen=True, gc=False):
     env: tuple[_EnvVar, ...] = ()
     ports: tuple[_Port, ...] = ()
     volumes: tuple[_Volume, ...] = ()
+    resources: _Resources = _Resources()
+    image_pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    health_check: _HealthCheck | None = None
 
 
 class _Lifecycle(_Camel, frozen=True, gc=False):
@@ -154,20 +172,26 @@ def _device(item: _DeviceObject) -> Device:
 
 
 def _score(spec: _DeploymentSpec) -> Score:
-    return Score(
-        services=tuple(
-            Service(
-                name=s.name,
-                image=s.image,
-                command=s.command,
-                env=tuple(EnvVar(e.name, e.value) for e in s.env),
-                ports=tuple(Port(p.container_port, p.host_port, p.protocol) for p in s.ports),
-                volumes=tuple(Volume(v.source, v.target, v.read_only) for v in s.volumes),
-            )
-            for s in spec.services
-        ),
-        lifecycle=Lifecycle(spec.lifecycle.stop_signal, spec.lifecycle.grace_period_secs),
+    lifecycle = Lifecycle(spec.lifecycle.stop_signal, spec.lifecycle.grace_period_secs)
+    return Score(tuple(map(_service, spec.services)), lifecycle)
+
+
+def _service(service: _Service) -> Service:
+    return Service(
+        name=service.name,
+        image=service.image,
+        command=service.command,
+        env=tuple(EnvVar(e.name, e.value) for e in service.env),
+        ports=tuple(Port(p.container_port, p.host_port, p.protocol) for p in service.ports),
+        volumes=tuple(Volume(v.source, v.target, v.read_only) for v in service.volumes),
+        resources=Resources(service.resources.cpu_millis, service.resources.memory_bytes),
+        image_pull_policy=service.image_pull_policy,
+        health_check=None if service.health_check is None else _health_check(service.health_check),
     )
+
+
+def _health_check(check: _HealthCheck) -> HealthCheck:
+    return HealthCheck(check.command, check.interval_secs, check.timeout_secs, check.retries)
 
 
 decode_deployment = ObjectDecoder(

@@ -18,7 +18,7 @@ from nats.js.client import JetStreamContext
 from fleet.bus import buckets, connection
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.replica import KvReplica
-from fleet.errors import FleetError
+from fleet.errors import FleetError, crash_line
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Deployment, Device, decode_deployment, decode_device
@@ -294,10 +294,3 @@ class Operator:
 
 async def _nothing() -> None:
     """Nothing runs yet that could have to finish."""
-
-
-def crash_line(error: BaseException) -> str:
-    """The first exception inside the groups of task groups, on one line."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

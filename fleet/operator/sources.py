@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
-from fleet.bus.replica import Entry, StreamFacts
+from fleet.bus.entry import Entry
+from fleet.bus.replica import StreamFacts
 from fleet.errors import WireError
 from fleet.kube.objects import Deployment, Device
 from fleet.logs import get_logger

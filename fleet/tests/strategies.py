@@ -51,6 +51,18 @@ labels = st.dictionaries(label_keys, label_values, max_size=6)
 
 env_vars = st.builds(wire.EnvVar, env_names, free_text)
 volumes = st.builds(wire.Volume, volume_sources, paths, st.booleans())
+resources = st.builds(
+    wire.Resources,
+    st.none() | st.integers(1, rules.CPU_MILLIS_MAX),
+    st.none() | st.integers(rules.MEMORY_BYTES_MIN, rules.MEMORY_BYTES_MAX),
+)
+health_checks = st.builds(
+    wire.HealthCheck,
+    st.lists(free_text, min_size=1, max_size=4).map(tuple),
+    st.integers(1, rules.HEALTH_INTERVAL_SECS_MAX),
+    st.integers(1, rules.HEALTH_TIMEOUT_SECS_MAX),
+    st.integers(1, rules.HEALTH_RETRIES_MAX),
+)
 port_numbers = st.integers(1, rules.PORT_MAX)
 lifecycles = st.builds(wire.Lifecycle, st.sampled_from(rules.STOP_SIGNALS), st.integers(0, rules.GRACE_PERIOD_SECS_MAX))
 owners = st.builds(wire.Owner, tokens, st.integers(1, INT_MAX))
@@ -72,6 +84,9 @@ def scores(draw: st.DrawFn) -> wire.Score:
                 env=tuple(draw(st.lists(env_vars, max_size=4, unique_by=lambda env: env.name))),
                 ports=tuple(wire.Port(draw(port_numbers), port, protocol) for port, protocol in mine),
                 volumes=tuple(draw(st.lists(volumes, max_size=4, unique_by=lambda volume: volume.target))),
+                resources=draw(resources),
+                image_pull_policy=draw(st.sampled_from(wire.PullPolicy)),
+                health_check=draw(st.none() | health_checks),
             )
         )
     return wire.Score(tuple(services), draw(lifecycles))

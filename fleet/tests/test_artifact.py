@@ -114,6 +114,27 @@ def test_write_text_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_write_text_on_a_read_only_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written or removed, the line still says what could not be written."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ArtifactError, match=r"journal: can't be written: Read-only file system"):
+        artifact.write_text(tmp_path / "journal", "new")
+
+
+def test_write_bytes(tmp_path: Path) -> None:
+    """Any bytes, of any size, in the same way."""
+    target = tmp_path / "agent"
+    artifact.write_bytes(target, b"\xff" * (2 << 20), mode=0o755)
+    assert target.stat().st_size == 2 << 20
+    assert target.stat().st_mode & 0o7777 == 0o755
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_write_text_refuses(tmp_path: Path) -> None:
     """More than 1 MiB is refused before anything is written, and a missing folder is named."""
     target = tmp_path / "journal"

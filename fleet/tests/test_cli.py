@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from fleet import cli, logs
+from fleet import cli, ends, logs
 from fleet.kube.client import KubeClient
 from fleet.operator.main import Operator
 from fleet.operator.tests.peers import Kube
@@ -39,7 +39,7 @@ def words(result: Result) -> list[str]:
 def test_a_missing_setting_is_one_line_and_2(run: CliRunner) -> None:
     """Bad input ends before anything was started."""
     result = operator(run, FLEET_NATS_URL=None)
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     assert result.stderr == "fleet: FLEET_NATS_URL is not set: expected nats://HOST:PORT\n"
 
 
@@ -48,7 +48,7 @@ def test_an_occupied_port_is_one_line_and_2(run: CliRunner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = operator(run, FLEET_HTTP_ADDR=f"127.0.0.1:{port}")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     (line,) = words(result)
     assert line.startswith(f"fleet: FLEET_HTTP_ADDR: cannot listen on 127.0.0.1:{port}: ")
     assert "address already in use" in line
@@ -62,7 +62,7 @@ def test_a_garbage_kubeconfig_is_one_line_and_2(run: CliRunner, tmp_path: Path, 
     path = tmp_path / "config"
     path.write_text(text)
     result = operator(run, KUBECONFIG=str(path))
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     (line,) = words(result)
     assert line.startswith(f"fleet: kubeconfig {path}: ")
 
@@ -70,7 +70,7 @@ def test_a_garbage_kubeconfig_is_one_line_and_2(run: CliRunner, tmp_path: Path, 
 def test_outside_of_a_cluster_it_asks_for_a_kubeconfig(run: CliRunner) -> None:
     """Neither a kubeconfig nor a pod: the line says what to set."""
     result = operator(run, KUBERNETES_SERVICE_HOST=None, KUBERNETES_SERVICE_PORT=None)
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     (line,) = words(result)
     assert "set KUBECONFIG to a readable kubeconfig file" in line
 
@@ -93,7 +93,7 @@ def test_a_nats_that_is_not_there_is_one_line_and_3(run: CliRunner, tmp_path: Pa
     path = tmp_path / "config"
     path.write_text(config("http://127.0.0.1:1", {"token": "t0ken"}))
     result = operator(run, KUBECONFIG=str(path))
-    assert result.exit_code == cli.EXIT_PEER
+    assert result.exit_code == ends.EXIT_PEER
     (line,) = words(result)
     assert line.startswith("fleet: NATS at nats://127.0.0.1:1 did not answer within 0.2 s: ")
     assert "s3cret" not in result.output
@@ -109,7 +109,7 @@ def test_a_crash_is_one_line_and_70(run: CliRunner, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Operator, "run", crash)
     result = operator(run)
-    assert result.exit_code == cli.EXIT_CRASH
+    assert result.exit_code == ends.EXIT_CRASH
     assert words(result) == ["fleet: crashed: ZeroDivisionError: folded wrong"]
 
 
@@ -121,7 +121,7 @@ def test_a_crash_at_the_start_is_one_line_and_70(run: CliRunner, monkeypatch: py
 
     monkeypatch.setattr(Operator, "run", crash)
     result = operator(run)
-    assert result.exit_code == cli.EXIT_CRASH
+    assert result.exit_code == ends.EXIT_CRASH
     assert words(result) == ["fleet: crashed: ZeroDivisionError: before any loop"]
 
 
@@ -159,7 +159,7 @@ def test_crds_need_a_server_to_be_applied(run: CliRunner, tmp_path: Path) -> Non
     path = tmp_path / "config"
     path.write_text(config("http://127.0.0.1:1"))
     result = run.invoke(cli.main, ["crds", "--apply", "--kubeconfig", str(path)])
-    assert result.exit_code == cli.EXIT_PEER
+    assert result.exit_code == ends.EXIT_PEER
     (line,) = words(result)
     assert "127.0.0.1:1" in line
 
@@ -170,6 +170,14 @@ def test_a_server_that_is_no_url_is_said(run: CliRunner, tmp_path: Path, server:
     path = tmp_path / "config"
     path.write_text(config(server))
     result = run.invoke(cli.main, ["crds", "--apply", "--kubeconfig", str(path)])
-    assert result.exit_code == cli.EXIT_PEER
+    assert result.exit_code == ends.EXIT_PEER
     (line,) = words(result)
     assert "is not the URL of an API server" in line
+
+
+def test_the_agent_is_a_group_of_its_own(run: CliRunner) -> None:
+    """Here it can be made, too; what it lacks to run is said by the agent itself."""
+    told = run.invoke(cli.main, ["agent", "--help"])
+    assert told.exit_code == 0
+    assert all(f"\n  {command} " in told.stdout for command in ("build", "run", "unit"))
+    assert run.invoke(cli.main, ["agent", "unit"]).stdout.startswith("[Unit]\n")

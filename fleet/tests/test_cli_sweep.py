@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fleet import cli, logs
+from fleet import cli, ends, logs
 from fleet.errors import PeerAway, PeerError, PeerRefused
 from fleet.kube.client import KubeClient
 from fleet.operator import approval
@@ -96,7 +96,7 @@ def test_yes_with_an_id_asks_nobody(run: CliRunner, kube: Kube) -> None:
 def test_yes_needs_an_id(run: CliRunner, kube: Kube) -> None:
     """Nothing is approved unseen: one line, 2, and nobody was asked anything."""
     result = approve(run, "--yes")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     assert result.stderr == (
         "fleet: --yes approves nothing unseen: name the SWEEP_ID that `fleet approve-sweep` shows\n"
     )
@@ -108,7 +108,7 @@ def test_yes_needs_an_id(run: CliRunner, kube: Kube) -> None:
 def test_a_sweep_that_does_not_wait_any_more(run: CliRunner, kube: Kube, arguments: tuple[str, ...]) -> None:
     """The set has changed since it was shown: one line that names the one that waits, 2, and nothing is approved."""
     result = approve(run, *arguments, answer="y\n")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     assert words(result) == ["fleet: sweep b7de3f2a9c01 does not wait (any more): the one that waits is 3f2a9c01b7de"]
     assert approved(kube) is None
     assert kube.calls[-1].verb == "close"
@@ -144,7 +144,7 @@ def test_a_small_sweep_has_no_more(run: CliRunner, kube: Kube) -> None:
     assert approve(run, answer="n\n").stdout.startswith("sweep 1: 1 keys would be deleted: why\n  d1.web\nDelete")
 
 
-@pytest.mark.parametrize(("error", "code"), [(PeerAway("503"), cli.EXIT_PEER), (PeerRefused("403"), cli.EXIT_PEER)])
+@pytest.mark.parametrize(("error", "code"), [(PeerAway("503"), ends.EXIT_PEER), (PeerRefused("403"), ends.EXIT_PEER)])
 def test_an_api_server_that_does_not_answer(run: CliRunner, kube: Kube, error: PeerError, code: int) -> None:
     """One line, 3, and the connection is closed."""
     kube.refuse = lambda _: error
@@ -156,7 +156,7 @@ def test_an_api_server_that_does_not_answer(run: CliRunner, kube: Kube, error: P
 def test_approve_sweep_needs_a_namespace(run: CliRunner) -> None:
     """There is no default: a wrong one would show that nothing waits."""
     result = run.invoke(cli.main, ["approve-sweep"], env={"FLEET_NAMESPACE": None})
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == ends.EXIT_BAD_INPUT
     assert "Missing option '--namespace'" in result.stderr
 
 
@@ -164,6 +164,6 @@ def test_a_kubeconfig_that_is_not_there(run: CliRunner) -> None:
     """One line, 2."""
     result = approve(run, "--kubeconfig", "/nowhere/config")
     assert (result.exit_code, words(result)) == (
-        cli.EXIT_BAD_INPUT,
+        ends.EXIT_BAD_INPUT,
         ["fleet: KUBECONFIG: /nowhere/config is not a readable file"],
     )

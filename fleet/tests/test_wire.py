@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import operator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -20,7 +21,7 @@ SERVICE = wire.Service("web", "registry.example/web:1")
 TIME = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def refusal(decode: some.Decoder, data: bytes) -> str:
+def refusal(decode: Callable[[bytes], object], data: bytes) -> str:
     """Return why these bytes are refused, or nothing if they are not."""
     try:
         decode(data)
@@ -185,6 +186,8 @@ INVALID: list[Payload] = [
     wire.DesiredState(OWNER, wire.Score((SERVICE, SERVICE))),
     wire.DesiredState(OWNER, wire.Score((dataclasses.replace(SERVICE, image="a b"),))),
     wire.DesiredState(OWNER, wire.Score((SERVICE,), wire.Lifecycle(grace_period_secs=-1))),
+    wire.DesiredState(OWNER, wire.Score((dataclasses.replace(SERVICE, resources=wire.Resources(cpu_millis=0)),))),
+    wire.DesiredState(OWNER, wire.Score((dataclasses.replace(SERVICE, health_check=wire.HealthCheck(())),))),
     wire.DesiredState(dataclasses.replace(OWNER, generation=0), wire.Score((SERVICE,))),
     wire.DeviceState(wire.Phase.FAILED, TIME.replace(tzinfo=None), OWNER),
     wire.DeviceState(wire.Phase.FAILED, TIME, OWNER, last_error="\ud800"),
@@ -210,10 +213,23 @@ def test_mappings_are_frozen() -> None:
         operator.setitem(state.container_ids, "web", "other")  # type: ignore[call-overload]  # refused at run time too
 
 
+def test_fields_that_joined_later_leave_older_bytes_alone() -> None:
+    """A service without them is written as it was before they existed, so that no stored key is written again."""
+    stored = (
+        b'{"owner":{"generation":3,"uid":"6f1c2a44"},"score":{"lifecycle":{"grace_period_secs":30,'
+        b'"stop_signal":"SIGTERM"},"services":[{"image":"registry.example/web:1","name":"web"}]}}'
+    )
+    assert wire.DesiredState(OWNER, wire.Score((SERVICE,))).encode() == stored
+    explicit = dataclasses.replace(
+        SERVICE, resources=wire.Resources(), image_pull_policy=wire.PullPolicy.IF_NOT_PRESENT, health_check=None
+    )
+    assert wire.DesiredState(OWNER, wire.Score((explicit,))).encode() == stored
+
+
 def test_the_largest_score_fits() -> None:
     """A score at every limit at once fits into a desired state, so that admission can promise that it is carried."""
     wide = "\N{BICYCLE}"
-    fixed = 1 + 4 * rules.ENV_MAX + 4 * rules.VOLUMES_MAX + rules.COMMAND_MAX
+    fixed = 1 + 4 * rules.ENV_MAX + 4 * rules.VOLUMES_MAX + 2 * rules.COMMAND_MAX
     spare = rules.SCORE_CHARACTERS_MAX // rules.SERVICES_MAX - fixed
     services = tuple(
         wire.Service(
@@ -223,6 +239,9 @@ def test_the_largest_score_fits() -> None:
             env=tuple(wire.EnvVar(f"A{n:02}", wide) for n in range(rules.ENV_MAX)),
             ports=(wire.Port(65535, 10000 + index),),
             volumes=tuple(wire.Volume("a", f"/{n:02}") for n in range(rules.VOLUMES_MAX)),
+            resources=wire.Resources(rules.CPU_MILLIS_MAX, rules.MEMORY_BYTES_MAX),
+            image_pull_policy=wire.PullPolicy.ALWAYS,
+            health_check=wire.HealthCheck((wide,) * rules.COMMAND_MAX, 3600, 600, 100),
         )
         for index in range(rules.SERVICES_MAX)
     )

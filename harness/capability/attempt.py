@@ -51,12 +51,16 @@ class Ended:
 
     def refusal(self) -> Unavailable:
         """The answer of a probe for which this end is a failure; the reason is read from what the command said."""
-        said = self.output.lower()
-        reason = next((reason for reason, signs in _SIGNS if any(s in said for s in signs)), Reason.DOES_NOT_WORK)
         lines = self.output.splitlines()
         # The last line is the one that says why.
         why = lines[-1].strip()[:_DETAIL_CHARS_MAX] if lines else "it said nothing"
-        return Unavailable(reason, f"{self.name} ended with exit code {self.code}: {why}")
+        return Unavailable(reason_of(self.output), f"{self.name} ended with exit code {self.code}: {why}")
+
+
+def reason_of(said: str) -> Reason:
+    """Why something failed, by what it said."""
+    said = said.lower()
+    return next((reason for reason, signs in _SIGNS if any(s in said for s in signs)), Reason.DOES_NOT_WORK)
 
 
 def run(argv: Sequence[str], *, deadline_s: float) -> Ended:

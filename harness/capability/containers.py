@@ -1,11 +1,19 @@
-"""Probes of container engines: the engine answers. That a container runs is for whoever brings an image to prove."""
+"""Probes of container engines: docker's daemon answers; podman runs a container where an agent is tested."""
 
+import asyncio
+from pathlib import Path
 from typing import Final
 
-from harness.capability.attempt import run
-from harness.capability.model import Available, Capability, ProbeResult
+from harness.capability.attempt import reason_of, run
+from harness.capability.model import Available, Capability, ProbeResult, Unavailable
+from harness.errors import HarnessError
+from harness.services import payload_images
+from harness.services.device_host import ENABLE, DeviceHost
+from harness.services.payload_storage import make_storage
+from harness.services.warden import Warden
 
 _DEADLINE_S: Final = 10.0
+_DETAIL_CHARS_MAX: Final = 400
 
 
 def docker() -> ProbeResult:
@@ -15,11 +23,32 @@ def docker() -> ProbeResult:
 
 
 def podman() -> ProbeResult:
-    """Podman can read its storage and finds its runtime."""
-    fields = "{{.Version.Version}}, runtime {{.Host.OCIRuntime.Name}}, cgroups {{.Host.CgroupsVersion}}"
-    ended = run(["podman", "info", "--format", fields], deadline_s=_DEADLINE_S)
-    # Warnings come first.
-    return Available(ended.output.splitlines()[-1]) if ended.code == 0 and ended.output else ended.refusal()
+    """A container with a published port runs on a device host."""
+    # Asked for by name first: later their absence would be one more exit code.
+    version = run(["podman", "--version"], deadline_s=_DEADLINE_S)
+    if version.code != 0:
+        return version.refusal()
+    for program in ("runc", "conmon", "iptables", "ip", "nsenter", "busybox"):
+        run([program, "--help"], deadline_s=_DEADLINE_S)
+    try:
+        with Warden() as warden:
+            folder = warden.temp_folder("fleetproof-probe-")
+            asyncio.run(_run_container(folder, warden))
+            warden.remove_folder(folder)
+    except HarnessError as e:
+        return Unavailable(reason_of(str(e)), f"{e}"[:_DETAIL_CHARS_MAX])
+    return Available(f"a container ran, {version.output}")
+
+
+async def _run_container(folder: Path, warden: Warden) -> None:
+    """Raises HarnessError."""
+    storage = await make_storage(folder, warden=warden)
+    host = await DeviceHost.start("probe", logs=folder, warden=warden, storage=storage)
+    try:
+        image = payload_images.image(payload_images.VERSIONS[0])
+        await host.podman("run", "--rm", "--publish=8080:80", image, "exit", "0")
+    finally:
+        await host.close()
 
 
 DOCKER: Final = Capability(
@@ -31,8 +60,8 @@ DOCKER: Final = Capability(
 )
 PODMAN: Final = Capability(
     name="podman",
-    title="podman answers",
+    title="podman runs a container in namespaces of our own",
     used_for="an agent that runs real containers on this machine",
-    enable="apt-get install podman",
+    enable=ENABLE,
     probe=podman,
 )

@@ -11,9 +11,21 @@ from harness.capability.faults import MEMORY_CGROUP, NETNS, STRACE_INJECT
 from harness.capability.machines import EMULATION, KVM, LIBVIRT
 from harness.capability.model import Capability, ProbeResult, Reason, Unavailable
 from harness.capability.programs import PROGRAMS
+from harness.capability.units import SYSTEMD_ANALYZE
 from harness.errors import HarnessError
 
-CAPABILITIES: Final = (*PROGRAMS, STRACE_INJECT, NETNS, MEMORY_CGROUP, DOCKER, PODMAN, KVM, EMULATION, LIBVIRT)
+CAPABILITIES: Final = (
+    *PROGRAMS,
+    STRACE_INJECT,
+    NETNS,
+    MEMORY_CGROUP,
+    DOCKER,
+    PODMAN,
+    KVM,
+    EMULATION,
+    LIBVIRT,
+    SYSTEMD_ANALYZE,
+)
 """In the order in which a person wants to read them."""
 
 _results: dict[str, ProbeResult] = {}

@@ -15,8 +15,11 @@ from fleet.wire import (
     DesiredState,
     DeviceState,
     EnvVar,
+    HealthCheck,
     Lifecycle,
     Port,
+    PullPolicy,
+    Resources,
     Score,
     Service,
     Volume,
@@ -191,6 +194,7 @@ def score_of(spec: Json) -> Score:
 
 
 def _service(item: Json) -> Service:
+    resources = cast("dict[str, int]", item.get("resources", {}))
     return Service(
         name=str(item["name"]),
         image=str(item["image"]),
@@ -204,6 +208,18 @@ def _service(item: Json) -> Service:
             Volume(str(v["source"]), str(v["target"]), bool(v.get("readOnly", False)))
             for v in cast("list[Json]", item.get("volumes", []))
         ),
+        resources=Resources(resources.get("cpuMillis"), resources.get("memoryBytes")),
+        image_pull_policy=PullPolicy(str(item.get("imagePullPolicy", PullPolicy.IF_NOT_PRESENT))),
+        health_check=_health_check(cast("Json", item["healthCheck"])) if "healthCheck" in item else None,
+    )
+
+
+def _health_check(item: Json) -> HealthCheck:
+    return HealthCheck(
+        command=tuple(cast("list[str]", item["command"])),
+        interval_secs=cast("int", item.get("intervalSecs", 30)),
+        timeout_secs=cast("int", item.get("timeoutSecs", 5)),
+        retries=cast("int", item.get("retries", 3)),
     )
 
 

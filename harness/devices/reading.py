@@ -7,6 +7,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
 from fleet.wire import Bucket, kv_subject, stream_name
+from harness.devices.hearing import is_marker
 
 _MESSAGE_WITHIN_S = 2.0
 
@@ -31,4 +32,4 @@ async def stored_desired(js: JetStreamContext) -> list[tuple[str, bytes | None]]
     finally:
         await subscription.unsubscribe()
     prefix = kv_subject(Bucket.DESIRED_STATE, "")
-    return [(m.subject.removeprefix(prefix), None if "KV-Operation" in (m.headers or {}) else m.data) for m in messages]
+    return [(m.subject.removeprefix(prefix), None if is_marker(m.headers) else m.data) for m in messages]

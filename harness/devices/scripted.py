@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Self
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -35,6 +34,7 @@ from fleet.wire import (
     stream_name,
 )
 from harness.devices.acting import ActingDevices
+from harness.devices.hearing import is_marker, republish_window_s
 from harness.devices.pulse import AGENT_VERSION, Pulse
 from harness.devices.reading import stored_desired
 from harness.devices.writing import ACK_WITHIN_S, RETRY_EVERY_S
@@ -51,12 +51,6 @@ _AT_ONCE_MAX = 64
 
 Labels = Mapping[str, Mapping[str, str]]
 _NO_LABELS: Labels = {}
-
-
-class _Ask(msgspec.Struct):
-    """The operator asks each device to say all it has, at a time of its own within the window."""
-
-    window_s: float
 
 
 class ScriptedDevices(ActingDevices):
@@ -240,9 +234,8 @@ class ScriptedDevices(ActingDevices):
 
     async def _asked(self, message: Msg) -> None:
         """The operator lost what we had said: every device says it again, at a random time within the window."""
-        try:
-            window_s = min(msgspec.json.decode(message.data, type=_Ask).window_s, self.republish_window_s_max)
-        except msgspec.MsgspecError:
+        window_s = republish_window_s(message, self.republish_window_s_max)
+        if window_s is None:
             return
         asked = [device for device in self.ids if device not in self._mute]
         self._note(asked, "republish", self._recorder.now_s)
@@ -262,7 +255,7 @@ class ScriptedDevices(ActingDevices):
         except WireError:
             return
         self._heard.add(pair)
-        if "KV-Operation" in (message.headers or {}):
+        if is_marker(message.headers):
             self.drop(pair)
         else:
             self.take(pair, message.data)

@@ -13,8 +13,11 @@ from fleet.crds import DEPLOYMENT, DEVICE, GROUP
 from fleet.wire import Bucket
 from harness.checks.judge import Check, Judgement, judge
 from harness.checks.window import is_status_patch
+from harness.devices.orders import Orders
 from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
+from harness.env.device import Device
 from harness.env.foundation import Foundation
+from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import WaitTimeout
 from harness.faults import fault as faults
@@ -25,6 +28,7 @@ from harness.history.records import StepPhase
 from harness.observers.buckets import BucketObserver
 from harness.observers.resources import ResourceObserver
 from harness.services.audit import AuditTail
+from harness.services.device_host import DeviceHost
 from harness.services.gate import Gate
 from harness.services.nats import NatsServer
 from harness.services.operator import OperatorProcess
@@ -79,7 +83,7 @@ class Environment:
         foundation: Foundation,
         folder: Path,
         recorder: Recorder,
-        command: Sequence[str],
+        product: Product,
         namespace: str,
         nats: NatsServer,
         gate: Gate,
@@ -87,13 +91,14 @@ class Environment:
         witnesses: Witnesses,
     ) -> None:
         self._stack = stack
-        self._command = command
+        self._product = product
         self._operators = 0
         self._struck: list[Fault] = []
         # Then faults do nothing, and whoever judges has to find that out.
         self.toothless = False
         self.judgement = Judgement(())
         self._more_audits: list[AuditTail] = []
+        self._devices: list[Device] = []
         self._kubeconfig = folder / "operator.kubeconfig"
         self.foundation = foundation
         self.folder = folder
@@ -105,8 +110,14 @@ class Environment:
         self.witnesses = witnesses
 
     @classmethod
-    async def open(cls, foundation: Foundation, folder: Path, recorder: Recorder, command: Sequence[str]) -> Self:
-        """`command` starts the operator under test. Raises ServiceError; nothing is left then."""
+    async def open(
+        cls,
+        foundation: Foundation,
+        folder: Path,
+        recorder: Recorder,
+        product: Product,
+    ) -> Self:
+        """Raises ServiceError; nothing is left then."""
         warden, admin = foundation.warden, foundation.admin
         async with AsyncExitStack() as stack:
             scratch = warden.temp_folder("env-", parent=foundation.folder)
@@ -137,7 +148,7 @@ class Environment:
                 foundation=foundation,
                 folder=folder,
                 recorder=recorder,
-                command=command,
+                product=product,
                 namespace=namespace,
                 nats=nats,
                 gate=gate,
@@ -158,7 +169,7 @@ class Environment:
         self._operators += 1
         self._write_kubeconfig()
         operator = await OperatorProcess.start(
-            self._command,
+            self._product.operator,
             name=name or f"operator-{self._operators}",
             nats_url=f"nats://{self.links.operator_nats.listen}",
             kubeconfig=self._kubeconfig,
@@ -186,7 +197,7 @@ class Environment:
         """A second world of the same operator under test, with a history of its own in `folder/name`."""
         meta = self.recorder.history().meta
         with recording(self.folder / name, meta.scenario, meta.case, meta.defect) as recorder:
-            other = await type(self).open(self.foundation, self.folder / name, recorder, self._command)
+            other = await type(self).open(self.foundation, self.folder / name, recorder, self._product)
             try:
                 yield other
             finally:
@@ -217,6 +228,27 @@ class Environment:
         devices = await ScriptedDevices.start(url, names, self.recorder, labels=labels or {}, beat_every_s=beat_every_s)
         self._stack.push_async_callback(devices.close)
         return devices
+
+    async def start_device(self, name: str, *, labels: Mapping[str, str] | None = None) -> Device:
+        """A machine with podman and payload images; its agent is started by `Device.start_agent`."""
+        host = await DeviceHost.start(
+            name,
+            logs=self.folder,
+            warden=self.foundation.warden,
+            storage=await self.foundation.payload_storage(),
+            nats_address=self.links.devices_nats.listen,
+            recorder=self.recorder,
+        )
+        device = Device(host, self._product.agent, self.recorder, labels or {})
+        self._stack.push_async_callback(device.close)
+        self._devices.append(device)
+        return device
+
+    async def orders(self) -> Orders:
+        """The operator's hand, where none runs."""
+        orders = await Orders.connect(self.nats.url)
+        self._stack.push_async_callback(orders.close)
+        return orders
 
     async def strike(self, fault: Fault) -> None:
         """Apply and prove it, both in the history; what it holds outside of this environment ends with it."""
@@ -285,6 +317,8 @@ class Environment:
             await audit.drain()
         await self.witnesses.resources.drain()
         await self.witnesses.buckets.drain()
+        for device in self._devices:
+            await device.containers.drain()
 
     async def _read_streams(self) -> None:
         for bucket in Bucket:

@@ -12,6 +12,7 @@ from harness.history import Recorder
 from harness.services.estates import clear_left_overs
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin
+from harness.services.payload_storage import make_storage
 from harness.services.toxiproxy import Toxiproxy
 from harness.services.warden import Warden
 from harness.toolchain import ETCD, KUBE_APISERVER, NATS_SERVER, TOXIPROXY_SERVER
@@ -38,6 +39,8 @@ class Foundation:
     ) -> None:
         self._stack = stack
         self._binaries = binaries
+        self._payload_storage: Path | None = None
+        self._making = asyncio.Lock()
         self.warden = warden
         self.folder = folder
         self.kube = kube
@@ -88,6 +91,13 @@ class Foundation:
                 admin=admin,
                 toxiproxy=self.toxiproxy,
             )
+
+    async def payload_storage(self) -> Path:
+        """Podman's storage with the images that containers of tests run; made once. Raises ServiceError."""
+        async with self._making:
+            if self._payload_storage is None:
+                self._payload_storage = await make_storage(self.folder, warden=self.warden)
+        return self._payload_storage
 
     @property
     def nats_binary(self) -> Path:

@@ -263,6 +263,24 @@ class Complaints(Base, frozen=True, kw_only=True, tag="complaints"):
     logged: dict[str, int]
 
 
+class ContainerEvent(Base, frozen=True, kw_only=True, tag="container"):
+    """What happened to a container of a device host, in podman's words: `create`, `start`, `died`, `remove`.
+
+    `happened_s` is by podman's own stamp. `labels` are those that the container was made with; `exit_code` is told by
+    `died` alone. An end is always told as `died`; `stop` as well only if podman came to it before the container's own
+    end. Nothing is told of a power cut: that is the end of the host's first process.
+    """
+
+    happened_s: float
+    host: str
+    event: str
+    id: str
+    name: str
+    image: str
+    labels: dict[str, str] = {}
+    exit_code: int | None = None
+
+
 class Verdict(Base, frozen=True, kw_only=True, tag="verdict"):
     """What one check says of the lines above. `evidence` are line numbers (from 1) of this history.
 
@@ -296,5 +314,6 @@ Record = (
     | Recovery
     | Reference
     | Complaints
+    | ContainerEvent
     | Verdict
 )

@@ -57,15 +57,17 @@ def _mounted(path: Path) -> bool:
 
 
 def _remove_group(path: Path) -> bool:
-    """Kill whoever is still in it. A control group can only be removed when it is empty."""
+    """Kill whoever is still in it or below it. A control group can only be removed when it is empty."""
     deadline = time.monotonic() + _EMPTY_WITHIN_S
     there = path.is_dir()
     while path.is_dir():
-        for pid in (path / "cgroup.procs").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
         try:
-            path.rmdir()
+            # The innermost first.
+            for group in sorted((Path(folder) for folder, _, _ in os.walk(path)), reverse=True):
+                for pid in (group / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+                group.rmdir()
         except OSError:
             if time.monotonic() >= deadline:
                 raise

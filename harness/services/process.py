@@ -19,6 +19,7 @@ from typing import Literal, Self
 from harness.errors import ServiceError, WaitTimeout
 from harness.history import Process, Recorder
 from harness.services import procfs
+from harness.services.namespaces import Placement, started_in
 from harness.services.warden import TOKEN_VARIABLE, Warden
 from harness.wait import wait_for
 
@@ -58,18 +59,20 @@ class ManagedProcess:
         warden: Warden,
         recorder: Recorder | None = None,
         settings: Mapping[str, str] | None = None,
+        placement: Placement | None = None,
     ) -> Self:
         """Start `argv` in a session of its own, with exactly `env` (and the warden's mark) around it.
 
         Output is appended to `log_path` (mode 0600): take a `log_mark` first if an earlier life wrote there.
-        `settings` are what of `env` the history is to tell.
+        `settings` are what of `env` the history is to tell. `placement` puts it into namespaces that are not ours.
 
         Raises:
             ServiceError: the program cannot be started.
         """
         log = _open_log(log_path)
-        try:
-            popen = subprocess.Popen(  # noqa: ASYNC220, S603 - fork and exec take no wait; argv is the caller's, no shell
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(  # noqa: S603 - fork and exec take no wait; argv is the caller's, no shell
                 [os.fspath(part) for part in argv],
                 env={**env, TOKEN_VARIABLE: warden.token},
                 cwd=cwd,
@@ -78,6 +81,9 @@ class ManagedProcess:
                 stderr=log,
                 start_new_session=True,
             )
+
+        try:
+            popen = start() if placement is None else started_in(placement, start)
         except OSError as e:
             raise ServiceError(f"{name}: {os.fspath(argv[0])} cannot be started: {e.strerror}") from e
         finally:

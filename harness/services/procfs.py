@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
+_EXITING = 0x4
+"""PF_EXITING, of a process's flags."""
 
 
 class ProcessState(NamedTuple):
@@ -20,11 +22,15 @@ class ProcessState(NamedTuple):
     state: str
     group: int
     start_ticks: int
+    exiting: bool = False
 
     @property
     def alive(self) -> bool:
-        """Whether it can still do something: a zombie cannot."""
-        return self.state not in "ZX"
+        """Whether it can still do something: a zombie cannot, nor can one that the kernel is ending.
+
+        The first process of a namespace is that until all others there were reaped, whoever is to do that.
+        """
+        return self.state not in "ZX" and not self.exiting
 
 
 def process_state(pid: int) -> ProcessState | None:
@@ -35,7 +41,13 @@ def process_state(pid: int) -> ProcessState | None:
         return None
     # The name in parentheses may hold spaces and parentheses itself: count from the last one.
     fields = text[text.rindex(")") + 2 :].split()
-    return ProcessState(pid=pid, state=fields[0], group=int(fields[2]), start_ticks=int(fields[19]))
+    return ProcessState(
+        pid=pid,
+        state=fields[0],
+        group=int(fields[2]),
+        start_ticks=int(fields[19]),
+        exiting=bool(int(fields[6]) & _EXITING),
+    )
 
 
 def processes() -> Iterator[ProcessState]:

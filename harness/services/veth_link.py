@@ -20,7 +20,7 @@ from typing import Final
 from harness.errors import ServiceError
 from harness.history import Recorder
 from harness.services.kernel_things import NETNS_FOLDER
-from harness.services.ports import FIRST_PORT, lease
+from harness.services.ports import FIRST_PORT, PortLease, lease
 from harness.services.relay import Relay
 from harness.services.tools import run_tool
 from harness.services.warden import Warden
@@ -78,10 +78,8 @@ async def veth_link(
     """A link of that name in the history, gone afterwards. Raises ServiceError."""
     netns = f"fleetproof-{secrets.token_hex(4)}"
     device = _device(netns)
-    # The number of a leased port is nobody else's, so neither are the addresses that are made of it.
     with lease() as port:
-        network = ipaddress.IPv4Network((_NETWORKS[(port.port - FIRST_PORT) * 4], 30))
-        near, far = (str(address) for address in network.hosts())
+        near, far = addresses(port)
         # The pair goes with the namespace.
         warden.own_thing("netns", netns)
         try:
@@ -98,6 +96,12 @@ async def veth_link(
             if (_DEVICES / device).exists():
                 await _ip("link", "delete", device)
             warden.end_thing("netns", netns)
+
+
+def addresses(port: PortLease) -> tuple[str, str]:
+    """Of a network of two, both /30. The number of a leased port is nobody else's, so neither are they."""
+    near, far = ipaddress.IPv4Network((_NETWORKS[(port.port - FIRST_PORT) * 4], 30)).hosts()
+    return str(near), str(far)
 
 
 def _device(netns: str) -> str:

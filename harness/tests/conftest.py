@@ -2,17 +2,28 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from harness.history import Recorder
+from harness.leaks import LeakAudit
+from harness.services.device_host import DeviceHost
 from harness.services.gate import Gate
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin
+from harness.services.payload_storage import make_storage
 from harness.services.warden import Warden
 from harness.tests.samples import CRDS, device
 from harness.toolchain import ETCD, KUBE_APISERVER, NATS_SERVER, TOXIPROXY_SERVER, Toolchain
+
+
+class NewHost(Protocol):
+    """Boots a device host with the payload images; the test's end ends it."""
+
+    async def __call__(self, name: str = "device-1", nats_address: str | None = None) -> DeviceHost: ...
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +50,49 @@ def warden() -> Iterator[Warden]:
         assert not warden.registered_things
 
 
+@pytest.fixture(scope="session")
+async def payload_storage(warden: Warden) -> AsyncIterator[Path]:
+    """What a device host begins with: podman's storage with the payload images."""
+    folder = warden.temp_folder("fleetproof-payload-")
+    try:
+        yield await make_storage(folder, warden=warden)
+    finally:
+        warden.remove_folder(folder)
+
+
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     recorder = Recorder(tmp_path / "history.jsonl")
     yield recorder
     recorder.close()
+
+
+@pytest.fixture
+async def new_host(payload_storage: Path, tmp_path: Path, warden: Warden, recorder: Recorder) -> AsyncIterator[NewHost]:
+    """Makes hosts; after the test nothing is left of them."""
+    audit = LeakAudit(warden)
+    await audit.before()
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "device-1", nats_address: str | None = None) -> DeviceHost:
+            host = await DeviceHost.start(
+                name,
+                logs=tmp_path,
+                warden=warden,
+                storage=payload_storage,
+                nats_address=nats_address,
+                recorder=recorder,
+            )
+            stack.push_async_callback(host.close)
+            return host
+
+        yield make
+    await audit.check()
+
+
+@pytest.fixture
+async def host(new_host: NewHost) -> DeviceHost:
+    return await new_host()
 
 
 @pytest.fixture(scope="session")

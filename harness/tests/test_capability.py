@@ -28,6 +28,7 @@ from harness.capability import (
     probe_all,
     probing,
     programs,
+    units,
 )
 from harness.capability.attempt import Ended, Obstacle, run
 from harness.errors import HarnessError
@@ -178,7 +179,6 @@ def test_network_namespaces_need_a_carrier(fake: FakeProgram) -> None:
     ("program", "probe", "says", "detail"),
     [
         ("docker", containers.docker, "echo 20.10.24", "daemon 20.10.24"),
-        ("podman", containers.podman, "echo warning; echo 4.3.1, runtime crun, cgroups v2", "4.3.1, runtime crun"),
         ("virsh", machines.libvirt, "echo Running against daemon: 9.0.0; echo Running hypervisor: QEMU 7.2", "9.0.0"),
     ],
 )
@@ -195,6 +195,37 @@ def test_engine_that_answers_is_available(
     refused = answer(probe)
     assert isinstance(refused, Unavailable)
     assert refused.reason is Reason.NOT_RUNNING
+
+
+def test_systemd_has_to_judge_a_unit(fake: FakeProgram) -> None:
+    """Its absence is missing-program; a version that cannot judge a file is does-not-work."""
+    assert answer(units.systemd_analyze) == Unavailable(Reason.MISSING_PROGRAM, "systemd-analyze is not on PATH")
+    fake("systemd-analyze", "echo 'Overall exposure level for probe.service: 9.6 UNSAFE'")
+    assert answer(units.systemd_analyze) == Available("systemd-analyze judged a unit")
+    fake("systemd-analyze", "echo 'unrecognized option: --offline'; exit 1")
+    old = answer(units.systemd_analyze)
+    assert isinstance(old, Unavailable)
+    assert old.reason is Reason.DOES_NOT_WORK
+
+
+def test_podman_has_to_run_a_container(fake: FakeProgram) -> None:
+    """Its absence, and that of what it needs, is missing-program; if it only says its version, that is not enough."""
+    assert answer(containers.podman) == Unavailable(Reason.MISSING_PROGRAM, "podman is not on PATH")
+    fake("podman", "echo podman version 9.9")
+    assert answer(containers.podman) == Unavailable(Reason.MISSING_PROGRAM, "runc is not on PATH")
+    for program in ("runc", "conmon", "iptables", "ip", "nsenter", "busybox"):
+        fake(program, "exit 0")
+    idle = answer(containers.podman)
+    assert isinstance(idle, Unavailable)
+    assert idle.reason in {Reason.DOES_NOT_WORK, Reason.NOT_PERMITTED}
+
+
+@pytest.mark.needs("podman")
+def test_podman_ran_a_container() -> None:
+    """The probe itself is right: where it has worked it works again, and its detail is podman's version."""
+    found = answer(containers.podman)
+    assert isinstance(found, Available)
+    assert "a container ran, podman version" in found.detail
 
 
 def test_kvm_is_believed_only_by_the_guests_own_mark(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harness.history import (
     Complaints,
+    ContainerEvent,
     Fault,
     Gate,
     History,
@@ -105,8 +106,11 @@ def _described_news(
             return "kv", f"{len(record.keys)} keys of {record.bucket} are lost: {', '.join(record.keys)}"
 
 
-def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request) -> tuple[str, str]:
+def _described_traffic(record: Op | KvEntry | StreamState | Resource | Request | ContainerEvent) -> tuple[str, str]:
     match record:
+        case ContainerEvent():
+            code = "" if record.exit_code is None else f" with exit code {record.exit_code}"
+            return "container", f"{record.name} on {record.host}: {record.event}{code}: {record.image}, {record.id}"
         case Op():
             revision = "" if record.revision is None else f" at revision {record.revision}"
             took = f"{record.outcome}{revision}, invoked {record.invoked_s:.3f} s"

@@ -1,6 +1,7 @@
 """A history drawn as data: which lanes there are, from top to bottom, and which instants cross them all. Pure."""
 
 from harness.history import History, Mark, Process
+from reports.html.containers import containers_lane
 from reports.html.model import Flag, Timeline
 from reports.html.rates import desired_writes_lane, device_writes_lane, other_operations_lane, status_patches_lane
 from reports.html.scale import END_S_MIN, Bins
@@ -17,6 +18,7 @@ def timeline(history: History) -> Timeline:
     end_s = max((record.at_s for record in history.records), default=0.0)
     end_s = max(end_s, END_S_MIN)
     bins = Bins.over(end_s, BINS_MAX)
+    containers = containers_lane(history, end_s)
     other = other_operations_lane(history, bins)
     flags = _flags(history)
     return Timeline(
@@ -25,6 +27,7 @@ def timeline(history: History) -> Timeline:
             steps_lane(history, end_s),
             faults_lane(history, end_s),
             processes_lane(history, end_s),
+            *((containers,) if containers else ()),
             recovery_lane(history, end_s),
             device_writes_lane(history, bins),
             desired_writes_lane(history, bins),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from harness.history import (
     Complaints,
+    ContainerEvent,
     Fault,
     Gate,
     History,
@@ -100,6 +101,17 @@ def one_of_each() -> list[Record]:
         Readiness(at_s=1.4, process="operator-1", status=503, text="recovering"),
         Reference(at_s=1.4, run="the clean run", end_state="{}"),
         Complaints(at_s=1.4, process="operator-1", counted={"device-state": 1}, logged={"device-state state.d.app": 1}),
+        ContainerEvent(
+            at_s=1.4,
+            happened_s=1.39,
+            host="d",
+            event="died",
+            id="4f1c",
+            name="fleet.d.app.web.1",
+            image="localhost/payload:v1",
+            labels={"deployment": "app"},
+            exit_code=3,
+        ),
         Verdict(at_s=1.5, check="safety", outcome="pass", reason="held", evidence=(3, 99)),
     ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.history import Fault, Gate, History, Mark, Process, Recovery, SourceProgress
+from harness.history import ContainerEvent, Fault, Gate, History, Mark, Process, Recovery, SourceProgress
 from reports.html.model import BarLane, Lane, SpanLane
 from reports.html.spans import fraction
 from reports.html.timeline import timeline
@@ -151,3 +151,44 @@ def test_the_summary_tells_it_in_words() -> None:
     summary = timeline(story()).summary
     assert "SIGKILL operator at 10.000 s" in summary
     assert "Desired-state writes: 800 puts, 0 deletes" in summary
+
+
+def test_a_container_runs_until_it_died_or_its_host_lost_power() -> None:
+    """One span a run: to `died`, to the end of the host's first process, or to the end; none where nothing ran."""
+
+    def event(at_s: float, word: str, container: str, code: int | None = None) -> ContainerEvent:
+        return ContainerEvent(
+            at_s=at_s + 0.01,
+            happened_s=at_s,
+            host="d1",
+            event=word,
+            id=container,
+            name=f"c-{container}",
+            image="payload:v1",
+            exit_code=code,
+        )
+
+    found = spans(
+        History(
+            [
+                event(1, "create", "a"),
+                event(1, "start", "a"),
+                event(2, "start", "b"),
+                event(3, "died", "a", 3),
+                event(4, "start", "a"),
+                Process(at_s=5, name="d1", event="exited", pid=1, exit_code=-9),
+                event(6, "start", "b"),
+                event(9, "remove", "c"),
+            ]
+        ),
+        "Containers",
+    )
+    assert [(s.label, s.start_s, s.end_s, s.row, s.open_end) for s in found.spans] == [
+        ("c-a · d1", 1, 3, 0, False),
+        ("c-b · d1", 2, 5, 1, False),
+        ("c-a · d1", 4, 5, 0, False),
+        ("c-b · d1", 6, 9.01, 0, True),
+    ]
+    assert "exit code 3" in found.spans[0].detail
+    assert "lost power" in found.spans[1].detail
+    assert "Containers" not in [lane.label for lane in timeline(story()).lanes]

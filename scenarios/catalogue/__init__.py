@@ -10,15 +10,23 @@ from scenarios.catalogue.restart import RESTART
 from scenarios.catalogue.shape import Risk, Shape
 from scenarios.catalogue.world import WORLD
 
-__all__ = ["SHAPES", "Risk", "Shape", "shape"]
+__all__ = ["SHAPES", "Risk", "Shape", "family", "shape"]
 
 
-def _place(shape: Shape) -> tuple[bool, int]:
-    """The twenty in their order, then the wrong worlds."""
-    return not shape.number.isdecimal(), int(shape.number.lstrip("W"))
+_FAMILIES = ("", "W", "R")
+
+
+def _place(shape: Shape) -> tuple[int, int]:
+    """The twenty in their order, then the wrong worlds, then what an agent rolls forward."""
+    return _FAMILIES.index(shape.family), int(shape.number.removeprefix(shape.family))
 
 
 SHAPES = tuple(sorted((*APISERVER, *BROKER, *DOWN, *ENTRIES, *OPERATORS, *REBUILD, *RESTART, *WORLD), key=_place))
+
+
+def family(letter: str) -> list[Shape]:
+    """All shapes of a family, by its letter."""
+    return [candidate for candidate in SHAPES if letter and candidate.family == letter]
 
 
 def shape(shape_id: str) -> Shape:

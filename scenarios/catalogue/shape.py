@@ -8,7 +8,10 @@ Risk = Literal["high", "medium", "low"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One recovery shape. `id` is short and stable; `number` is its place in the catalogue, W1 and on for wrong worlds.
+    """One recovery shape.
+
+    `id` is short and stable; `number` is its place in the catalogue: 1 to 20, or the letter of its family and a number
+    (W for wrong worlds, R for what an agent rolls forward).
 
     `oracle` says what the verdict is read from; `diagram` draws it in a few lines of text, time from left to right.
     """
@@ -21,3 +24,8 @@ class Shape:
     oracle: str
     risk: Risk
     diagram: str
+
+    @property
+    def family(self) -> str:
+        """Its letter; none for the twenty."""
+        return self.number.rstrip("0123456789")

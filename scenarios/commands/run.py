@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from scenarios.catalogue import SHAPES, shape
+from scenarios.catalogue import SHAPES, family, shape
 from scenarios.commands.ends import end_by, fail
 from scenarios.console import make_console
 from scenarios.defects import DEFECTS
@@ -18,6 +18,7 @@ from scenarios.defects import DEFECTS
 @click.option("-n", "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--operator", metavar="COMMAND", help="Another operator that honours docs/contract.md.")
+@click.option("--agent", metavar="COMMAND", help="Another agent that does.")
 @click.option(
     "--from",
     "folder",
@@ -31,17 +32,19 @@ def run(
     cases: tuple[str, ...],
     defect: str | None,
     operator: str | None,
+    agent: str | None,
     workers: int,
     as_json: bool,
     folder: Path | None,
     runs: Path | None,
 ) -> None:
-    """Run recovery shapes, by id or number, or `all` of them; the exit code is the verdict.
+    """Run recovery shapes, by id or number, a family of them by its letter, or `all`; the exit code is the verdict.
 
     \b
     Examples:
       fleetproof run cold-restart-full-kv
       fleetproof run 15 W1 -n 2
+      fleetproof run W
       fleetproof run cold-restart-full-kv --defect no-seed
       fleetproof run all --json
       fleetproof run all --operator "/opt/other/operator --verbose"
@@ -51,8 +54,8 @@ def run(
     from scenarios.run_table import print_run, rows_of, verdict_of  # noqa: PLC0415 - see above
     from scenarios.runner import Selection, execute  # noqa: PLC0415 - see above
 
-    if defect is not None and operator is not None:
-        fail("--defect patches our own operator: it goes without --operator")
+    if defect is not None and (operator or agent):
+        fail("--defect patches our own product: it goes without --operator and --agent")
     ids = _chosen(shapes, own=folder is not None)
     if defect is not None and folder is None:
         _check_defect(defect, ids)
@@ -61,6 +64,7 @@ def run(
         cases=cases,
         defects=(defect,) if defect else (),
         operator=operator,
+        agent=agent,
         workers=workers,
         runs=runs,
         folder=folder,
@@ -88,7 +92,7 @@ def _chosen(names: tuple[str, ...], *, own: bool) -> list[str]:
     if names == ("all",):
         return [s.id for s in SHAPES]
     try:
-        return [shape(name).id for name in names]
+        return [s.id for name in names for s in family(name) or [shape(name)]]
     except KeyError as e:
         fail(f"no shape {e}; `fleetproof list` shows the ones there are")
 

@@ -1,14 +1,18 @@
-"""What a defect is. Its patch runs in the operator's process before the operator starts, and nowhere else."""
+"""What a defect is. Its patch runs in the process of its part of the product before that starts, and nowhere else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["operator", "agent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
     """`shape` and `case` say where it shows; `check` is the one that must turn red; `story` how it happens in life.
 
-    The operator with it has to converge first, or nothing was caught; `at_start` says that it cannot.
+    What is defective has to come up first, or nothing was caught: an operator converges, an agent reports that it runs
+    something. `at_start` says that it cannot.
     """
 
     name: str
@@ -18,3 +22,4 @@ class Defect:
     story: str
     patch: Callable[[], None]
     at_start: bool = False
+    part: Part = "operator"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from fleet.bus.replica import Entry, StreamFacts
+from fleet.bus.entry import Entry
+from fleet.bus.replica import StreamFacts
 from fleet.bus.tests.servers import DEADLINE_S
 from fleet.wire import Bucket, stream_name
 

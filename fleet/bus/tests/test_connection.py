@@ -5,6 +5,7 @@ import gc
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, NoRespondersError
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
@@ -92,6 +93,28 @@ async def test_it_reconnects(client: Client, server: Server, life: Life) -> None
     assert not life.is_closed.is_set()
 
 
+async def test_a_failed_greeting_leaves_no_socket(client: Client, server: Server, life: Life) -> None:
+    """Each attempt at whatever took the broker's place is closed, not only the last one."""
+    closed = 0
+    enough = asyncio.Event()
+
+    async def strange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal closed
+        writer.write(b"220 some other server\r\n")
+        await reader.read()
+        closed += 1
+        writer.close()
+        if closed == 3:
+            enough.set()
+
+    await server.kill()
+    async with await asyncio.start_server(strange, "127.0.0.1", server.port):
+        async with asyncio.timeout(DEADLINE_S):
+            await enough.wait()
+        await connection.close(client)
+    assert life.losses == 1
+
+
 async def test_an_error_that_closes_for_good_is_told(client: Client, life: Life) -> None:
     """The library gives up for good on some errors: whoever waits for a reconnection is told that none will come."""
     await client._send_command(b"NONSENSE\r\n")
@@ -114,6 +137,25 @@ async def test_closing_a_dead_peer_does_not_wait(client: Client, server: Server)
     await server.kill()
     async with asyncio.timeout(DEADLINE_S):
         await connection.close(client, deadline_s=0.2)
+
+
+@pytest.mark.parametrize("unsent", [False, True])
+async def test_closing_a_connection_that_just_broke_leaves_no_task(server: Server, life: Life, *, unsent: bool) -> None:
+    """The library has not noticed yet, and cannot flush: it is closed all the same, with its subscriptions."""
+    before = asyncio.all_tasks()
+    client = await connect(server.url, life)
+
+    async def take(_: Msg) -> None:
+        pass
+
+    await client.subscribe("x", cb=take)
+    client._transport._io_writer.transport.abort()  # type: ignore[union-attr] # it is connected
+    if unsent:
+        client._pending.append(b"PING\r\n")
+        client._pending_data_size += 6
+    await connection.close(client)
+    assert client.is_closed
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from nats.js.api import ConsumerConfig, ConsumerInfo
 from nats.js.client import JetStreamContext
 
 from fleet.bus import buckets
-from fleet.bus.replica import Entry, KvReplica
+from fleet.bus.entry import Entry
+from fleet.bus.replica import KvReplica
 from fleet.bus.tests.following import consumers, fill, running
 from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.bus.tests.sink import BUCKET, Sink

@@ -12,7 +12,8 @@ from nats.js.client import JetStreamContext
 
 from fleet.bus import buckets, replica, writes
 from fleet.bus.buckets import Identity
-from fleet.bus.replica import Entry, KvReplica, StreamFacts
+from fleet.bus.entry import Entry
+from fleet.bus.replica import KvReplica, StreamFacts
 from fleet.bus.tests.following import fill, replace_stream, running
 from fleet.bus.tests.servers import Life, Server
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink, brief

@@ -10,7 +10,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus import session as session_module
-from fleet.bus.session import Entry, Session
+from fleet.bus.entry import Entry
+from fleet.bus.session import Session
 from fleet.bus.tests.servers import DEADLINE_S
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink
 from fleet.wire import kv_subject

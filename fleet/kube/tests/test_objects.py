@@ -7,9 +7,23 @@ import pytest
 
 from fleet.errors import WireError
 from fleet.kube.objects import decode_deployment, decode_device
-from fleet.wire import DesiredState, EnvVar, Lifecycle, Owner, Port, Score, Service, Volume, decode_desired_state
+from fleet.wire import (
+    DesiredState,
+    EnvVar,
+    HealthCheck,
+    Lifecycle,
+    Owner,
+    Port,
+    PullPolicy,
+    Resources,
+    Score,
+    Service,
+    Volume,
+    decode_desired_state,
+)
 
 Json = dict[str, object]
+BARE: Json = {"name": "web", "image": "web:1"}
 METADATA: Json = {"name": "web", "uid": "u-1", "resourceVersion": "7", "generation": 3}
 SPEC: Json = {
     "targetSelector": {"matchLabels": {"site": "hamburg"}},
@@ -21,6 +35,9 @@ SPEC: Json = {
             "env": [{"name": "MODE", "value": "prod"}, {"name": "EMPTY"}],
             "ports": [{"containerPort": 8080, "hostPort": 80}],
             "volumes": [{"source": "/etc/web", "target": "/etc/web", "readOnly": True}],
+            "resources": {"cpuMillis": 500, "memoryBytes": 67108864},
+            "imagePullPolicy": "Always",
+            "healthCheck": {"command": ["/bin/ok"], "intervalSecs": 10, "timeoutSecs": 2, "retries": 4},
         }
     ],
     "lifecycle": {"stopSignal": "SIGINT", "gracePeriodSecs": 5},
@@ -45,6 +62,9 @@ def test_a_whole_deployment() -> None:
                 env=(EnvVar("MODE", "prod"), EnvVar("EMPTY", "")),
                 ports=(Port(8080, 80, "TCP"),),
                 volumes=(Volume("/etc/web", "/etc/web", read_only=True),),
+                resources=Resources(500, 67108864),
+                image_pull_policy=PullPolicy.ALWAYS,
+                health_check=HealthCheck(("/bin/ok",), 10, 2, 4),
             ),
         ),
         Lifecycle("SIGINT", 5),
@@ -60,6 +80,13 @@ def test_the_smallest_deployment() -> None:
     assert got.status == {}
 
 
+def test_the_smallest_health_check() -> None:
+    """A command alone has the schema's defaults, and resources without a limit are none."""
+    services = [{"name": "web", "image": "web:1", "resources": {}, "healthCheck": {"command": ["ok"]}}]
+    got = decode_deployment(encoded(METADATA, SPEC | {"services": services}))
+    assert got.score.services == (Service(name="web", image="web:1", health_check=HealthCheck(("ok",), 30, 5, 3)),)
+
+
 @pytest.mark.parametrize(
     ("metadata", "spec", "reason"),
     [
@@ -67,6 +94,9 @@ def test_the_smallest_deployment() -> None:
         (METADATA, SPEC | {"services": []}, "at least one"),
         (METADATA, SPEC | {"services": [{"name": "web", "image": "has space"}]}, "image"),
         (METADATA, SPEC | {"services": [{"name": "web"}]}, "not a Deployment"),
+        (METADATA, SPEC | {"services": [BARE | {"imagePullPolicy": "Sometimes"}]}, "not a Deployment"),
+        (METADATA, SPEC | {"services": [BARE | {"resources": {"memoryBytes": 64}}]}, "memory_bytes"),
+        (METADATA, SPEC | {"services": [BARE | {"healthCheck": {"command": []}}]}, "at least 1"),
         (METADATA, SPEC | {"targetSelector": {"matchLabels": {}}}, "empty selector"),
         (METADATA, SPEC | {"lifecycle": {"stopSignal": "SIGWHAT"}}, "stop_signal"),
         (METADATA | {"generation": 0}, SPEC, "generation"),

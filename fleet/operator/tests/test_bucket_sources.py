@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.bus.replica import Entry, StreamFacts
+from fleet.bus.entry import Entry
+from fleet.bus.replica import StreamFacts
 from fleet.operator.liveness import Verdict
 from fleet.operator.sources import BucketSource
 from fleet.operator.state import Cell

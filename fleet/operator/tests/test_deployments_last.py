@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet.bus.replica import Entry
+from fleet.bus.entry import Entry
 from fleet.kube.objects import Deployment
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.sources import DEPLOYMENTS

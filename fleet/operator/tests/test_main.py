@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import pytest
 from structlog.testing import capture_logs
 
-from fleet.errors import PeerAway, PeerRefused
-from fleet.operator.main import Loop, Operator, crash_line
+from fleet.errors import PeerAway, PeerRefused, crash_line
+from fleet.operator.main import Loop, Operator
 from fleet.operator.tests.turns import Clock, turn
 from fleet.settings import OperatorSettings
 

@@ -3,7 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from fleet.bus.replica import Entry, StreamFacts
+from fleet.bus.entry import Entry
+from fleet.bus.replica import StreamFacts
 from fleet.operator import sources
 from fleet.operator.tests.feeding import Fed
 from fleet.operator.tests.samples import EPOCH, deployment, device, pair

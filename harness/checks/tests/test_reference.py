@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.wire import Bucket, Phase
+from fleet.wire import Bucket, HealthCheck, Phase, PullPolicy, Resources
 from harness.checks.reference import Aggregate, World, score_of, status_aggregate, witness_gap
 from harness.checks.tests.story import MADE_AT, Story, desired, report, score, settled, spec_of
 from harness.history import Resource
@@ -42,6 +42,9 @@ def test_a_full_spec_becomes_a_full_score() -> None:
                     "env": [{"name": "EMPTY"}],
                     "ports": [{"containerPort": 1, "hostPort": 2, "protocol": "UDP"}],
                     "volumes": [{"source": "v", "target": "/t", "readOnly": True}],
+                    "resources": {"memoryBytes": 2**26},
+                    "imagePullPolicy": "Never",
+                    "healthCheck": {"command": ["ok"], "timeoutSecs": 1},
                 }
             ],
             "lifecycle": {"stopSignal": "SIGINT", "gracePeriodSecs": 0},
@@ -52,6 +55,9 @@ def test_a_full_spec_becomes_a_full_score() -> None:
     assert (service.env[0].name, service.env[0].value) == ("EMPTY", "")
     assert service.ports[0].protocol == "UDP"
     assert service.volumes[0].read_only
+    assert service.resources == Resources(None, 2**26)
+    assert service.image_pull_policy == PullPolicy.NEVER
+    assert service.health_check == HealthCheck(("ok",), 30, 1, 3)
     assert (made.lifecycle.stop_signal, made.lifecycle.grace_period_secs) == ("SIGINT", 0)
 
 

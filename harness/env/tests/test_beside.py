@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.env import Environment, Foundation
+from harness.env.product import Product
 from harness.env.recording import HISTORY, recording
 from harness.history import History, Mark
 from harness.leaks import LeakAudit
@@ -20,7 +21,7 @@ async def world(foundation: Foundation, tmp_path: Path) -> AsyncIterator[Environ
     audit = LeakAudit(foundation.warden, admin=foundation.admin, toxiproxy=foundation.toxiproxy)
     await audit.before()
     with recording(tmp_path / "case", "shape", "case", None) as recorder:
-        env = await Environment.open(foundation, tmp_path / "case", recorder, COMMAND)
+        env = await Environment.open(foundation, tmp_path / "case", recorder, Product(COMMAND))
         yield env
         await env.close()
     await audit.check()

@@ -12,6 +12,7 @@ from fleet.wire import Bucket
 from harness.checks.judge import Finding, check, failed, passed
 from harness.devices.tests.broker import desired_by, pair_of
 from harness.env import Environment, Foundation
+from harness.env.product import Product
 from harness.env.recording import HISTORY, recording
 from harness.errors import ServiceError
 from harness.history import History, KvEntry, Mark, Meta, Recorder, StreamState, Verdict
@@ -37,7 +38,7 @@ async def audit(foundation: Foundation) -> AsyncIterator[LeakAudit]:
 async def world(audit: LeakAudit, foundation: Foundation, tmp_path: Path) -> AsyncIterator[Environment]:
     """An open environment, apart from the plugin's own fixture."""
     with recording(tmp_path / "case", "shape", "case", None) as recorder:
-        env = await Environment.open(foundation, tmp_path / "case", recorder, COMMAND)
+        env = await Environment.open(foundation, tmp_path / "case", recorder, Product(COMMAND))
         yield env
         await env.close()
     await audit.check()
@@ -100,14 +101,14 @@ async def test_open_that_fails_half_way_leaves_nothing(
         recording(tmp_path / "case", "shape", "case", None) as recorder,
         pytest.raises(ServiceError, match=f"no {step}"),
     ):
-        await Environment.open(foundation, tmp_path / "case", recorder, COMMAND)
+        await Environment.open(foundation, tmp_path / "case", recorder, Product(COMMAND))
 
 
 @pytest.mark.usefixtures("audit")
 async def test_open_that_is_cancelled_leaves_nothing(foundation: Foundation, tmp_path: Path) -> None:
     """Ctrl-C in the middle is no reason to leave something."""
     with recording(tmp_path / "case", "shape", "case", None) as recorder:
-        opening = asyncio.create_task(Environment.open(foundation, tmp_path / "case", recorder, COMMAND))
+        opening = asyncio.create_task(Environment.open(foundation, tmp_path / "case", recorder, Product(COMMAND)))
         for _ in range(40):
             await asyncio.sleep(0)
         opening.cancel()

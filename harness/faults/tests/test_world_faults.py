@@ -9,6 +9,7 @@ import pytest
 from fleet import crds
 from fleet.crds import API_VERSION
 from harness.env import Environment, Foundation
+from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import ServiceError
 from harness.faults.apiserver_killed import ApiserverKilled
@@ -35,7 +36,7 @@ async def world(foundation: Foundation, tmp_path: Path) -> AsyncIterator[Environ
     with recording(tmp_path / "case", "shape", "case", None) as recorder:
         own = await foundation.own_cluster(recorder)
         try:
-            env = await Environment.open(own, tmp_path / "case", recorder, LIVES)
+            env = await Environment.open(own, tmp_path / "case", recorder, Product(LIVES))
             try:
                 yield env
             finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fleet.bus.replica import Entry
+from fleet.bus.entry import Entry
 from fleet.errors import WireError
 from fleet.operator.sources import BucketSource
 from fleet.wire import DeviceId, Pair

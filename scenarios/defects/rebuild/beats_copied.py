@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from fleet.bus.replica import Entry
+from fleet.bus.entry import Entry
 from fleet.errors import PeerError
 from fleet.kube.client import KubeClient
 from fleet.operator.main import Operator

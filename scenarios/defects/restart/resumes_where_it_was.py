@@ -6,8 +6,9 @@ from dataclasses import replace
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from fleet.bus import replica
+from fleet.bus.entry import Entry
 from fleet.bus.replica import KvReplica
-from fleet.bus.session import Entry, Session, StreamFacts
+from fleet.bus.session import Session, StreamFacts
 from fleet.wire import Bucket, kv_subject
 from scenarios.defects.defect import Defect
 

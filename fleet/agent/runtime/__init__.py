@@ -1,0 +1,1 @@
+"""Container runtimes: what the agent needs of one, and podman."""
