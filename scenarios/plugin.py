@@ -16,7 +16,7 @@ import pytest
 
 from harness.checks.judge import Judgement
 from harness.env import Environment
-from harness.history import Recovery
+from harness.history import ContainerEvent, History, Recovery
 from harness.run_stash import run_folder_of
 from reports.allure import attach_case
 from reports.html import write_report
@@ -24,7 +24,7 @@ from reports.results import REPORT_FILE, CaseRecord, load_run, write_result
 from scenarios.cases import MARKER, NotPassed
 from scenarios.catalogue import Shape, shape
 from scenarios.defects import defects_of
-from scenarios.defects.defect import Defect
+from scenarios.defects.defect import Defect, Part
 from scenarios.summary import Summary, summarise
 from scenarios.variants import Choice, Marked, Variant, variants_of
 
@@ -152,16 +152,20 @@ def _write_down(config: pytest.Config, variant: Variant, env: Environment, summa
 
 
 def _require_caught(defect: Defect, env: Environment, judgement: Judgement, ended_by: BaseException | None) -> None:
-    """The named check is red, on an operator that had come up: a crash on start is no catch."""
-    if not defect.at_start and not any(
-        recovery.phase == "Converged" for recovery in env.recorder.history().of(Recovery)
-    ):
-        raise AssertionError(f"the operator with {defect.name} never converged: nothing was caught") from ended_by
+    """The named check is red, on a part of the product that had come up: a crash on start is no catch."""
+    if not defect.at_start and not _came_up(defect.part, env.recorder.history()):
+        raise AssertionError(f"the {defect.part} with {defect.name} never came up: nothing was caught") from ended_by
     red = [finding.check for finding in judgement.of("fail")]
     if no_crash := [f for f in judgement.of("fail") if f.check == "no-crash" != defect.check]:
-        raise AssertionError(f"the operator with {defect.name} crashed: {no_crash[0].reason}") from ended_by
+        raise AssertionError(f"the {defect.part} with {defect.name} crashed: {no_crash[0].reason}") from ended_by
     if defect.check not in red:
         raise AssertionError(f"{defect.name} was not caught by {defect.check}; red were: {red or 'none'}") from ended_by
+
+
+def _came_up(part: Part, history: History) -> bool:
+    if part == "operator":
+        return any(recovery.phase == "Converged" for recovery in history.of(Recovery))
+    return any(happened.event == "start" for happened in history.of(ContainerEvent))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,5 +1,9 @@
 """The catalogue: all shapes as data, by family. The tests of a family are in scenarios/test_*.py."""
 
+from scenarios.catalogue.agent_kill import AGENT_KILL
+from scenarios.catalogue.agent_orders import AGENT_ORDERS
+from scenarios.catalogue.agent_roll import AGENT_ROLL
+from scenarios.catalogue.agent_upkeep import AGENT_UPKEEP
 from scenarios.catalogue.apiserver import APISERVER
 from scenarios.catalogue.broker import BROKER
 from scenarios.catalogue.down import DOWN
@@ -21,7 +25,25 @@ def _place(shape: Shape) -> tuple[int, int]:
     return _FAMILIES.index(shape.family), int(shape.number.removeprefix(shape.family))
 
 
-SHAPES = tuple(sorted((*APISERVER, *BROKER, *DOWN, *ENTRIES, *OPERATORS, *REBUILD, *RESTART, *WORLD), key=_place))
+SHAPES = tuple(
+    sorted(
+        (
+            *APISERVER,
+            *BROKER,
+            *DOWN,
+            *ENTRIES,
+            *OPERATORS,
+            *REBUILD,
+            *RESTART,
+            *WORLD,
+            *AGENT_ROLL,
+            *AGENT_UPKEEP,
+            *AGENT_KILL,
+            *AGENT_ORDERS,
+        ),
+        key=_place,
+    )
+)
 
 
 def family(letter: str) -> list[Shape]:
