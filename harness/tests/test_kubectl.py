@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,17 @@ from harness.toolchain import KUBECTL, Toolchain
 
 DEVICES = ("pi-1", "pi-2", "rack.site-a.pi-3")
 COMMAND_WITHIN_S = 30.0
+SERVICE_FIELDS = {
+    "name",
+    "image",
+    "imagePullPolicy",
+    "command",
+    "env",
+    "ports",
+    "volumes",
+    "resources",
+    "healthCheck",
+}
 
 CORPUS = Path(fleet.__file__).parent / "tests" / "corpus" / "admission"
 
@@ -147,7 +159,8 @@ async def test_kubectl_explains_every_field(kubectl: Kubectl) -> None:
         assert field in text
     explained = await kubectl("explain", "fdeploy.spec.services")
     fields = explained[explained.index("FIELDS:") + 1 :]
-    named = [n for n, line in enumerate(fields) if line.startswith("  ") and not line.startswith("   ")]
-    assert {fields[n].split()[0] for n in named} == {"name", "image", "command", "env", "ports", "volumes"}
-    for n in named:
-        assert fields[n + 1].strip() not in {"", "<no description>"}, fields[n]
+    named = {line.split()[0]: n for n, line in enumerate(fields) if re.match(r"  \w+\t", line)}
+    assert named.keys() == SERVICE_FIELDS
+    for n in named.values():
+        described = (line for line in fields[n + 1 :] if not line.startswith("  enum:"))
+        assert next(described).strip() not in {"", "<no description>"}, fields[n]
