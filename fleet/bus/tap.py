@@ -7,9 +7,10 @@ has other ones there, `new_client` makes a plain client, `tap` says no, and the 
 way: slower, and the same.
 """
 
+import asyncio
 import inspect
 
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import Parser
@@ -21,13 +22,15 @@ _HOOK_PARAMETERS = ["self", "sid", "subject", "reply", "data", "headers"]
 
 
 class TappedClient(Client):
-    """A client that hands the messages of chosen subscriptions over raw, and leaves no socket open."""
+    """A client that hands the messages of chosen subscriptions over raw, and leaves no socket and no task behind."""
 
     def __init__(self) -> None:
         super().__init__()
         # By the subscription's number, as it stands on the wire.
         self._taps: dict[bytes, Tap] = {}
         self._ps = TapParser(self, self._taps, self._count)
+        self._attempts: set[asyncio.Task[object] | None] = set()
+        self._over = False
 
     def tap(self, sid: int, tap: Tap) -> None:
         self._taps[b"%d" % sid] = tap
@@ -44,6 +47,26 @@ class TappedClient(Client):
             if self._transport is not None:
                 self._transport.close()  # type: ignore[no-untyped-call] # the library's
             raise
+
+    async def _attempt_reconnect(self) -> None:
+        attempt = asyncio.current_task()
+        self._attempts.add(attempt)
+        try:
+            await super()._attempt_reconnect()
+        finally:
+            self._attempts.discard(attempt)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        # A connection that is lost while it is being made has a second attempt beside the first, whose cancellation
+        # the library may swallow; and a closed client may go on with either for ever. Only the newest goes on.
+        attempt = asyncio.current_task()
+        if attempt in self._attempts and (self._over or attempt is not self._reconnection_task):
+            raise asyncio.CancelledError
+        await super()._connect_to_server(server)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        self._over = True
+        await super()._close(status, do_cbs)
 
     def _count(self, messages: int, size_bytes: int) -> None:
         self.stats["in_msgs"] += messages

@@ -1,12 +1,39 @@
 """A NATS connection of the harness: it outlives whatever a scenario does to the server, and leaves nothing behind."""
 
 import asyncio
+import contextlib
 
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
+from nats.errors import Error as NatsError
 
 
 class HarnessClient(Client):
-    """The library's client, which leaves a connection open whose server does not greet (a proxy before a dead one)."""
+    """The library's client, which leaves connections open whose server does not greet, and goes on after its close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attempts: set[asyncio.Task[object] | None] = set()
+        self._over = False
+
+    async def _attempt_reconnect(self) -> None:
+        attempt = asyncio.current_task()
+        self._attempts.add(attempt)
+        try:
+            await super()._attempt_reconnect()
+        finally:
+            self._attempts.discard(attempt)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        # A connection that is lost while it is being made has a second attempt beside the first, whose cancellation
+        # the library may swallow; and a closed client may go on with either for ever. Only the newest goes on.
+        attempt = asyncio.current_task()
+        if attempt in self._attempts and (self._over or attempt is not self._reconnection_task):
+            raise asyncio.CancelledError
+        await super()._connect_to_server(server)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        self._over = True
+        await super()._close(status, do_cbs)
 
     async def _process_connect_init(self) -> None:
         try:
@@ -19,17 +46,14 @@ class HarnessClient(Client):
 
 async def close_client(client: Client) -> None:
     """Close it, also if its server was killed: then the client gives up half way and leaves tasks behind."""
-    try:
+    # nats-py declares them as None, which they are not once they run; there is no other way to them.
+    subscriptions = list(client._subs.values())  # noqa: SLF001 - see above
+    with contextlib.suppress(OSError, NatsError):
         await client.close()
-    except OSError:
-        # It raised while it flushed to nobody, before it came to end its subscriptions.
-        subscriptions = list(client._subs.values())  # noqa: SLF001 - there is no other way to them
-        tasks: list[asyncio.Task[None]] = []
-        for subscription in subscriptions:
-            # nats-py declares it as None, which it is not once a callback is there.
-            task: asyncio.Task[None] | None = getattr(subscription, "_wait_for_msgs_task", None)
-            if task is not None:
-                tasks.append(task)
-        for running in tasks:
-            running.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    # It may have raised while it flushed to nobody, before it came to end the first; it does not wait for the second.
+    running: list[asyncio.Task[None] | None] = [getattr(each, "_wait_for_msgs_task", None) for each in subscriptions]
+    running.append(getattr(client, "_reconnection_task", None))
+    tasks = [task for task in running if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

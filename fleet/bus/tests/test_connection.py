@@ -158,6 +158,18 @@ async def test_closing_a_connection_that_just_broke_leaves_no_task(server: Serve
     assert asyncio.all_tasks() == before
 
 
+async def test_a_second_attempt_to_reconnect_ends_with_the_close(server: Server, life: Life) -> None:
+    """A connection lost while it is made has two of them, and the library knows only the later one."""
+    before = asyncio.all_tasks()
+    client = await connect(server.url, life)
+    await server.kill()
+    earlier = asyncio.create_task(client._attempt_reconnect())
+    client._reconnection_task = asyncio.create_task(client._attempt_reconnect())
+    await connection.close(client)
+    await asyncio.wait({earlier}, timeout=5)
+    assert asyncio.all_tasks() == before
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
