@@ -163,6 +163,42 @@ def suite(*, shapes: tuple[str, ...], turn: int, as_json: bool) -> None:
     _print(*suite_rows(answer))
 
 
+@bench.command("agent")
+@click.option(
+    "--rounds", type=click.IntRange(1, 1000), default=21, show_default=True, help="Each starts a container twice."
+)
+@click.option(
+    "--idle-s", type=click.FloatRange(1, 3600), default=60.0, show_default=True, help="How long it is watched."
+)
+@click.option("--agent", "agent_", metavar="COMMAND", help="Another agent that honours docs/contract.md.")
+@_json
+def agent(*, rounds: int, idle_s: float, agent_: str | None, as_json: bool) -> None:
+    """Time the way from a KV write to a container's start against `podman run`, and watch an idle agent.
+
+    \b
+    Examples:
+      fleetproof bench agent --json
+      fleetproof bench agent --rounds 5 --idle-s 10
+    """
+    from harness.bench.agent import NEEDED, Mismatch, measure  # noqa: PLC0415 - the harness loads only here
+    from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
+
+    command = shlex.split(agent_) if agent_ else None
+    say = _teller(make_console(stderr=True))
+    try:
+        result = measure(Toolchain().ensure_all(NEEDED), command, rounds=rounds, idle_s=idle_s, say=say)
+    except Mismatch as e:
+        click.echo(f"fleetproof: {e}", err=True)
+        sys.exit(EXIT_MISMATCH)
+    answer = result.as_json()
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    from harness.bench.report import agent_rows  # noqa: PLC0415 - see above
+
+    _print(*agent_rows(answer))
+
+
 def _command(text: str | None) -> list[str]:
     return shlex.split(text) if text else [sys.executable, "-m", "fleet", "operator"]
 

@@ -16,6 +16,7 @@ from scenarios.commands.faults import faults
 from scenarios.commands.recheck import recheck
 from scenarios.commands.run import run
 from scenarios.commands.simulate import simulate
+from scenarios.commands.sweep import sweep
 from scenarios.commands.toolchain import toolchain
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     """Prove that a device fleet recovers."""
 
 
-for command in (bench, defects, demo, doctor, faults, list_shapes, recheck, run, simulate, toolchain):
+for command in (bench, defects, demo, doctor, faults, list_shapes, recheck, run, simulate, sweep, toolchain):
     main.add_command(command)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from nats.js.errors import NoKeysError
@@ -13,8 +13,10 @@ from fleet.crds import DEVICE
 from fleet.wire import Bucket, kv_subject, parse_heartbeat_key, parse_info_key, parse_state_key
 from harness.checks.going import PUBLISHED
 from harness.checks.reference import World, status_shown
+from harness.checks.window import is_desired_write
 from harness.env import Environment
-from harness.history import HAND, KvEntry, Op
+from harness.faults import streams
+from harness.history import HAND, Op
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.cases import still_judged
@@ -29,7 +31,7 @@ HELD_WITHIN_S = 10.0
 async def live_keys(env: Environment) -> dict[str, int]:
     """Live keys of desired-state and their revisions, as the witness saw them."""
     await env.settle_witnesses()
-    newest = {entry.key: entry for entry in env.recorder.history().of(KvEntry)}
+    newest = {entry.key: entry for entry in env.recorder.history().records if is_desired_write(entry)}
     return {key: entry.revision for key, entry in newest.items() if entry.operation == "put"}
 
 
@@ -79,6 +81,21 @@ async def beats_stored(env: Environment) -> int:
     """Heartbeats that the broker ever took."""
     state = await env.witnesses.buckets.stream_state(Bucket.DEVICE_HEARTBEAT)
     return 0 if state is None else state.last_seq
+
+
+async def held(env: Environment) -> dict[Bucket, int]:
+    """How many keys and delete markers each bucket holds."""
+    js = env.witnesses.buckets.client.jetstream()
+    found = {bucket: await streams.look(js, bucket) for bucket in Bucket}
+    return {bucket: state.messages if state is not None else 0 for bucket, state in found.items()}
+
+
+async def wait_refilled(env: Environment, before: Mapping[Bucket, int]) -> None:
+    async def probe() -> bool | None:
+        now = await held(env)
+        return True if all(now[bucket] >= count for bucket, count in before.items()) else None
+
+    await wait_for("the buckets to hold what they held", probe, deadline_s=SOON_S, interval_s=0.1)
 
 
 async def fleet_command(env: Environment, *arguments: str) -> tuple[int, str]:

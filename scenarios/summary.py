@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from harness.checks.judge import Judgement
-from harness.checks.window import is_status_patch
-from harness.history import Fault, History, KvEntry, Op, Recovery, Request, Resource
+from harness.checks.window import is_desired_write, is_status_patch
+from harness.history import Fault, History, Op, Recovery, Request, Resource
 from harness.history.records import VerdictOutcome
 
 # Fewer than this is no load worth naming in a headline.
@@ -73,7 +73,7 @@ def _facts(history: History) -> tuple[tuple[str, str], ...]:
         ("devices", str(len(names["Device"]))),
         ("deployments", str(len(names["Deployment"]))),
         ("device reports acknowledged", f"{len(acked):,}"),
-        ("desired-state writes", f"{len(history.of(KvEntry)):,}"),
+        ("desired-state writes", f"{sum(map(is_desired_write, history.records)):,}"),
         ("status patches", f"{sum(is_status_patch(r) for r in history.of(Request)):,}"),
     ]
     if took_s is not None:

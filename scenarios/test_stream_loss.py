@@ -1,6 +1,6 @@
 """Family: the broker loses what it held. Shape 9."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,6 @@ from harness.checks.rebuilt import keys_rebuilt, loss_is_no_deletion, reports_ba
 from harness.checks.status import status_true
 from harness.checks.writes import wanted_keys_present
 from harness.env import Environment
-from harness.faults import streams
 from harness.faults.broker_kill import BrokerKilled, StoreWiped
 from harness.faults.bucket_loss import BucketsDeleted, BucketsPurged, BucketsRecreated
 from harness.faults.disk import SMALL_DISK_BYTES, DiskFull, StoreReadOnly
@@ -27,7 +26,7 @@ from harness.triggers import log_said
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
 from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled
-from scenarios.looking import wait_right
+from scenarios.looking import held, wait_refilled, wait_right
 
 SIZE = Size(8, 4)
 TAIL = 3
@@ -228,18 +227,3 @@ def checks_of(case: StreamLoss) -> list[Check]:
     if not case.loss.startswith("recreated"):
         checks.append(new_buckets_start_high)
     return checks
-
-
-async def held(env: Environment) -> dict[Bucket, int]:
-    """How many keys and delete markers each bucket holds."""
-    js = env.witnesses.buckets.client.jetstream()
-    found = {bucket: await streams.look(js, bucket) for bucket in Bucket}
-    return {bucket: state.messages if state is not None else 0 for bucket, state in found.items()}
-
-
-async def wait_refilled(env: Environment, before: Mapping[Bucket, int]) -> None:
-    async def probe() -> bool | None:
-        now = await held(env)
-        return True if all(now[bucket] >= count for bucket, count in before.items()) else None
-
-    await wait_for("the buckets to hold what they held", probe, deadline_s=SETTLE_S, interval_s=0.1)

@@ -35,7 +35,7 @@ def run() -> None:
     FLEET_TICK_S          seconds between two looks at the containers when nothing changes (10)
 
     \b
-    Exit codes: 0 stopped by SIGTERM or SIGINT, 2 bad input, 3 a peer refused at the start, 70 a crash.
+    Exit codes: 0 stopped by SIGTERM or SIGINT, 2 bad input, 70 a crash. Who is away or refuses is asked again.
 
     \b
     Example:

@@ -25,6 +25,7 @@ from fleet.bus.tap import raw_headers
 from fleet.errors import PeerError, WireError
 from fleet.logs import get_logger
 from fleet.wire import (
+    DESIRED_SUBJECT_PREFIX,
     Bucket,
     DeploymentName,
     DeviceId,
@@ -110,7 +111,7 @@ class Inbox:
         try:
             deployment = parse_desired_subject(message.subject).deployment
         except WireError as e:
-            self._is_odd(message.subject, e)
+            self._is_odd(message.subject.removeprefix(f"{DESIRED_SUBJECT_PREFIX}."), e)
             return
         self._told_since.add(deployment)
         marker = is_marker(raw_headers(message) or b"")

@@ -84,6 +84,9 @@ class Pulse:
                 await set_within(self._beat_now, jittered(self._every_s))
 
     def _beat_over(self, stored: bytes | None) -> bytes:
+        if stored is None and self.sequence:
+            # Gone while no beat came through: the write that follows meets no conflict that would tell of it.
+            self._was_disturbed()
         # Whether the last attempt was stored may not be known: what stands there tells.
         self._next = max(self.sequence, self._stored_sequence(stored)) + 1
         return Heartbeat(self._agent_version, self._instance_id, self._next, self._busy()).encode()

@@ -1,12 +1,13 @@
 """What is to be done next in one slot, from what the runtime lists now. Pure.
 
-    no right container    prepare the image -> create        whatever runs there, runs on
+    no right container    prepare the image -> create        whatever runs there, runs on; while that fails,
+                                                             one that ended by itself is started again
     created, an old runs  stop the old (its own signal and grace)
     created or ended      start                              after a pause if it failed before
     it runs               remove what else is there -> rest
 
-There is no journal: where a roll stands is told by the containers alone, so it goes on after a kill anywhere. From the
-stop on it only goes forward: an old container is never started again.
+There is no journal: where a roll stands is told by the containers alone, so it goes on after a kill anywhere. Once the
+new one was made it only goes forward: an old container is never started again.
 """
 
 import math
@@ -17,7 +18,19 @@ from fleet.agent.attempts import Attempts
 from fleet.agent.memory import STUCK_S, Memory
 from fleet.agent.model import Container, ContainerState, ServiceSpec, Slot
 from fleet.agent.port_order import holders, may_let_go, to_probe
-from fleet.agent.steps import Create, Prepare, Remove, Rest, Start, Step, Stop, Wait, Wanted, right_container
+from fleet.agent.steps import (
+    Create,
+    Prepare,
+    Remove,
+    Rest,
+    Start,
+    Step,
+    Stop,
+    Wait,
+    Wanted,
+    last_good,
+    right_container,
+)
 
 _FOR_NEWS = Wait(math.inf)
 
@@ -59,8 +72,22 @@ def next_step(scene: Scene) -> Step:
 def _make(scene: Scene, spec: ServiceSpec) -> Step:
     tries = scene.memory.raising.at(spec.digest)
     if tries.paused(scene.now_s):
-        return Wait(tries.not_before_s)
+        return _keep_up(scene, spec, tries.not_before_s)
     return Create(spec) if scene.memory.prepared == spec.digest else Prepare(spec)
+
+
+def _keep_up(scene: Scene, spec: ServiceSpec, until_s: float) -> Step:
+    """Until then it cannot be made: meanwhile the last good runs, also after a power cut or an end of its own."""
+    old = last_good(spec, scene.own)
+    if old is None or old.active or _promised(old, scene):
+        return Wait(until_s)
+    tries = scene.memory.keeping.at(old.id)
+    return Wait(min(until_s, tries.not_before_s)) if tries.paused(scene.now_s) else Start(old)
+
+
+def _promised(old: Container, scene: Scene) -> bool:
+    """A port of it is by now another service's, which must not wait for it."""
+    return any(old.host_ports & spec.host_ports for spec in scene.wanted.values() if spec.slot != old.slot)
 
 
 def _cut_over(scene: Scene, spec: ServiceSpec, right: Container, others: Sequence[Container]) -> Step:

@@ -72,3 +72,11 @@ def right_container(spec: ServiceSpec | None, own: Sequence[Container]) -> Conta
     """
     right = [c for c in own if spec is not None and c.digest == spec.digest]
     return min(right, key=lambda c: (_ORDER.get(c.state, len(_ORDER)), c.id), default=None)
+
+
+def last_good(spec: ServiceSpec | None, own: Sequence[Container]) -> Container | None:
+    """The container of this slot that goes on until the wanted one is made: an older one, alone in its slot.
+
+    We stop it for its replacement only once that was made. So if it does not run, it was not we who stopped it.
+    """
+    return own[0] if spec is not None and len(own) == 1 and own[0].digest != spec.digest else None

@@ -64,6 +64,21 @@ def suite_rows(answer: Json) -> tuple[Rows, list[str]]:
     return rows, notes
 
 
+def agent_rows(answer: Json) -> tuple[Rows, list[str]]:
+    """One row per way of starting a container, and what to say below them."""
+    rows = [["start of a container", "seconds", "least to most"]]
+    for name, spread in (("KV write", answer["kv_to_container_s"]), ("podman run", answer["podman_run_s"])):
+        rows.append([name, _middle(spread, 3), _range(spread, 3)])
+    ratio = f"from the KV write it takes {answer['kv_to_container_over_podman_run']} x `podman run`"
+    notes = [f"{answer['rounds']} rounds of one specification ({answer['config_digest']}): {ratio}"]
+    for name, idle in mapping(answer["idle"]).items():
+        found = mapping(idle)
+        notes.append(
+            f"idle for {answer['idle_s']} s ({name}): {found['cpu_percent']} % of a core, {found['rss_mib']} MiB"
+        )
+    return rows, notes
+
+
 def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 

@@ -23,17 +23,23 @@ class Usage:
 
 def usage_of(pid: int) -> Usage:
     """Raises OSError if it is gone."""
-    folder = PROC / str(pid)
-    stat = (folder / "stat").read_text(errors="replace")
+    stat = (PROC / str(pid) / "stat").read_text(errors="replace")
     # The name in parentheses may hold spaces and parentheses itself: count from the last one.
     fields = stat[stat.rindex(")") + 2 :].split()
-    return Usage(
-        (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS_PER_S, _peak(folder.joinpath("status").read_text())
-    )
+    return Usage((int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS_PER_S, _size(_status(pid), "VmHWM:"))
 
 
-def _peak(status: str) -> int:
+def rss_bytes(pid: int) -> int:
+    """What it has in memory now. Raises OSError if it is gone."""
+    return _size(_status(pid), "VmRSS:")
+
+
+def _status(pid: int) -> str:
+    return (PROC / str(pid) / "status").read_text()
+
+
+def _size(status: str, name: str) -> int:
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleet.canonical import dumps
 from fleet.errors import WireError
-from fleet.wire import Owner, Phase, Score, decode_desired_state, decode_device_state
+from fleet.wire import Bucket, Owner, Phase, Score, decode_desired_state, decode_device_state
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import score_of, selects, status_shown
 from harness.checks.window import Window, patches_in
@@ -97,7 +97,7 @@ class _Lowering:
         match record:
             case Resource():
                 return record.at_s if self._by_resource(record) else None
-            case KvEntry(key=key) if key.endswith(self._suffix):
+            case KvEntry(bucket=Bucket.DESIRED_STATE, key=key) if key.endswith(self._suffix):
                 return record.at_s if self._by_key(record) else None
             case Op():
                 return record.invoked_s if self._by_device(record) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.silence import without_power
 from harness.history import History, KvEntry, Op, Resource
@@ -43,7 +44,8 @@ def reports_withdrawn(start: str) -> Ask:
         if mark is None:
             return inconclusive(name, f"the history has no mark {start}")
         reporting = _reporting(History(history.records[: mark[0]]))
-        newest = {entry.key: (line, entry) for line, entry in history.numbered(KvEntry)}
+        desired = history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE)
+        newest = {entry.key: (line, entry) for line, entry in desired}
         lost = {key for key, (line, entry) in newest.items() if line > mark[0] and entry.operation == "delete"}
         off = without_power(history)
         told = {key for key in lost & reporting.keys() if key.rpartition(".")[0] not in off}

@@ -29,7 +29,7 @@ from fleet.wire import (
     parse_state_key,
 )
 from harness.checks.silence import silent_at_end
-from harness.checks.window import last_read
+from harness.checks.window import is_desired_write, last_read
 from harness.history import HAND, History, KeysLost, KvEntry, Meta, Op, Process, Resource
 
 Key = tuple[str, str]
@@ -242,7 +242,7 @@ def _stored(history: History) -> dict[Key, DesiredState | None]:
             for key in entry.keys:
                 with contextlib.suppress(WireError):
                     stored.pop(parse_desired_key(key), None)
-        if not isinstance(entry, KvEntry):
+        if not is_desired_write(entry):
             continue
         try:
             pair = parse_desired_key(entry.key)
@@ -280,7 +280,7 @@ def reports_known(history: History, *, clamped: bool = True, by_event_time: bool
             if record.event == "spawned" and not living:
                 known = {key: report for key, report in stored.items() if report is not None}
             living = living - {record.name} if record.event == "exited" else living | {record.name}
-        elif isinstance(record, Op) and record.outcome == "ok" and (pair := _reported_pair(record)) is not None:
+        elif isinstance(record, Op | KvEntry) and (pair := _reported_pair(record)) is not None:
             report = stored[pair] = _report(record, began_at)
             if report is None:
                 known.pop(pair, None)
@@ -291,22 +291,26 @@ def reports_known(history: History, *, clamped: bool = True, by_event_time: bool
     return known
 
 
-def _reported_pair(op: Op) -> Key | None:
-    """Whose device-state an operation wrote; None if it wrote none. The hand names the whole key."""
-    if op.action not in {_PUT_STATE, _DELETE_STATE}:
-        return None
+def _reported_pair(record: Op | KvEntry) -> Key | None:
+    """Whose device-state was written; None if none was. Real agents' is seen by the witness, the hand names the key."""
     try:
-        return parse_state_key(op.target) if op.client == HAND else parse_desired_key(op.target)
+        if isinstance(record, KvEntry):
+            return parse_state_key(record.key) if record.bucket == Bucket.DEVICE_STATE else None
+        if record.outcome != "ok" or record.action not in {_PUT_STATE, _DELETE_STATE}:
+            return None
+        return parse_state_key(record.target) if record.client == HAND else parse_desired_key(record.target)
     except WireError:
         return None
 
 
-def _report(op: Op, began_at: datetime | None) -> DeviceState | None:
+def _report(record: Op | KvEntry, began_at: datetime | None) -> DeviceState | None:
     """What was put, as of its storing if it says a later time; None for what is malformed or was deleted."""
+    text, stored_s = (record.detail, record.at_s) if isinstance(record, Op) else (record.value, record.stored_s)
     try:
-        report = decode_device_state(op.detail.encode())
+        report = decode_device_state(text.encode())
     except WireError:
         return None
     if began_at is None:
         return report
-    return replace(report, last_event_at=min(report.last_event_at, began_at + timedelta(seconds=op.at_s)))
+    stored_at = began_at + timedelta(seconds=record.at_s if stored_s is None else stored_s)
+    return replace(report, last_event_at=min(report.last_event_at, stored_at))

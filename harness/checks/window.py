@@ -1,9 +1,10 @@
 """The stretch of a history between two marks, and what was written to the two ends of the product in it."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from fleet.wire import Bucket
-from harness.history import History, KvEntry, Mark, Request, StreamState
+from harness.history import History, KvEntry, Mark, Record, Request, StreamState
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ def until(history: History, mark: str) -> History | None:
     """What had happened when the last mark of that name was set, right after the broker was asked; None without one."""
     found = history.mark(mark)
     return None if found is None else History(history.records[: found[0] - 1])
+
+
+def is_desired_write(record: Record) -> TypeGuard[KvEntry]:
+    """A message stored in desired-state; the other buckets are those of devices."""
+    return isinstance(record, KvEntry) and record.bucket == Bucket.DESIRED_STATE
 
 
 def is_status_patch(request: Request) -> bool:

@@ -12,7 +12,7 @@ from typing import Self
 from fleet.crds import DEPLOYMENT, DEVICE, GROUP
 from fleet.wire import Bucket
 from harness.checks.judge import Check, Judgement, judge
-from harness.checks.window import is_status_patch
+from harness.checks.window import is_desired_write, is_status_patch
 from harness.devices.orders import Orders
 from harness.devices.scripted import BEAT_EVERY_S, Labels, ScriptedDevices
 from harness.env.device import Device
@@ -23,9 +23,10 @@ from harness.errors import WaitTimeout
 from harness.faults import fault as faults
 from harness.faults.fault import Fault
 from harness.faults.toothless import Toothless
-from harness.history import KvEntry, Mark, Recorder, Request, Step, Verdict
+from harness.history import Mark, Recorder, Request, Step, Verdict
 from harness.history.records import StepPhase
 from harness.observers.buckets import BucketObserver
+from harness.observers.reports import ReportObserver
 from harness.observers.resources import ResourceObserver
 from harness.services.audit import AuditTail
 from harness.services.device_host import DeviceHost
@@ -99,6 +100,7 @@ class Environment:
         self.judgement = Judgement(())
         self._more_audits: list[AuditTail] = []
         self._devices: list[Device] = []
+        self._reports: ReportObserver | None = None
         self._kubeconfig = folder / "operator.kubeconfig"
         self.foundation = foundation
         self.folder = folder
@@ -231,6 +233,10 @@ class Environment:
 
     async def start_device(self, name: str, *, labels: Mapping[str, str] | None = None) -> Device:
         """A machine with podman and payload images; its agent is started by `Device.start_agent`."""
+        if self._reports is None:
+            # Only agents write what it witnesses; scripted devices tell the history themselves.
+            self._reports = await ReportObserver.start(self.nats.url, self.recorder)
+            self._stack.push_async_callback(self._reports.close)
         host = await DeviceHost.start(
             name,
             logs=self.folder,
@@ -281,7 +287,7 @@ class Environment:
         began = loop.time()
 
         def active_at_s() -> float:
-            writes = (r.at_s for r in reversed(self.recorder.records) if isinstance(r, KvEntry))
+            writes = (r.at_s for r in reversed(self.recorder.records) if is_desired_write(r))
             patches = (r.at_s for r in reversed(self.recorder.records) if isinstance(r, Request) and is_status_patch(r))
             return max(next(writes, 0.0), next(patches, 0.0))
 
@@ -319,6 +325,8 @@ class Environment:
         await self.witnesses.buckets.drain()
         for device in self._devices:
             await device.containers.drain()
+        if self._reports is not None:
+            await self._reports.drain()
 
     async def _read_streams(self) -> None:
         for bucket in Bucket:

@@ -181,6 +181,7 @@ class Gate(Base, frozen=True, kw_only=True, tag="gate"):
 
     `faulted` means that it answered itself, or spoiled the API server's answer: `detail` says how. `passed` is told
     only while some requests come to harm, so that all that come meanwhile can be counted; `rule` is "spared" then.
+    The fault point before a device's podman tells of every request, under the rule "podman".
     """
 
     rule: str

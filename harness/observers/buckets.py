@@ -174,8 +174,11 @@ class BucketObserver:
 
     async def _republished(self, message: Msg) -> None:
         headers = message.headers or {}
+        if "Nats-Sequence" not in headers:
+            # Somebody's own word: what the broker republishes has its revision with it.
+            return
         key = message.subject.removeprefix(f"{DESIRED_SUBJECT_PREFIX}.")
-        revision, previous = int(headers.get("Nats-Sequence", "0")), int(headers.get("Nats-Last-Sequence", "0"))
+        revision, previous = int(headers["Nats-Sequence"]), int(headers.get("Nats-Last-Sequence", "0"))
         stamp = headers.get("Nats-Time-Stamp")
         stored_s = datetime.fromisoformat(stamp).timestamp() if stamp else None
         self._store(key, headers, message.data, revision=revision, previous=previous, stored_s=stored_s)

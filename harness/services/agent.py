@@ -6,6 +6,7 @@ It lives in the host's namespaces, so it ends with the host's power.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from harness.services import podman_settings
 from harness.services.device_host import DeviceHost
 from harness.services.process import ManagedProcess
 
@@ -42,7 +43,7 @@ async def start_agent(
         "FLEET_NATS_URL": nats_url or host.nats_url,
         "FLEET_DEVICE_ID": device_id or host.name,
         "FLEET_ROOT": str(host.root),
-        "FLEET_PODMAN_SOCKET": str(host.socket),
+        "FLEET_PODMAN_SOCKET": podman_settings.SOCKET,
         "FLEET_LABELS": ",".join(f"{key}={value}" for key, value in (labels or {}).items()),
         "FLEET_HEARTBEAT_S": f"{BEAT_EVERY_S:g}",
         "FLEET_TICK_S": f"{LOOK_EVERY_S:g}",

@@ -109,7 +109,7 @@ class DeviceHost:
 
     @property
     def socket(self) -> Path:
-        """Podman's, seen from within and from outside."""
+        """Podman's, seen from outside. Within it stands where podman has it: `podman_settings.SOCKET`."""
         return self.folder / "run" / "podman" / "podman.sock"
 
     @property
@@ -127,6 +127,26 @@ class DeviceHost:
     @property
     def powered(self) -> bool:
         return self._first is not None
+
+    @property
+    def first_pid(self) -> int:
+        """Process 1, as seen from here. Raises ServiceError without power."""
+        return self._running().pid
+
+    @property
+    def podman_pid(self) -> int:
+        """Of podman's service, as seen from outside. Raises ServiceError while there is none."""
+        if self._podman is None:
+            raise ServiceError(f"podman on {self.name} does not run")
+        return self._podman.pid
+
+    @property
+    def podman_address(self) -> Path:
+        """Of its socket, for who connects from outside, by the machine's root. Raises ServiceError without power.
+
+        An address holds 107 bytes, and the path of `socket` may be longer.
+        """
+        return Path(f"/proc/{self._running().pid}/root{podman_settings.SOCKET}")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -224,6 +244,16 @@ class DeviceHost:
             await podman.stop()
             self.socket.unlink(missing_ok=True)
 
+    async def kill_podman(self) -> None:
+        """SIGKILL to the service, in the middle of whatever it does. Its socket stays and refuses. Idempotent."""
+        podman, self._podman = self._podman, None
+        if podman is not None:
+            await podman.kill()
+
+    async def podman_answers(self) -> bool:
+        """Whether the service does, at its socket."""
+        return self._first is not None and await _ping(self.podman_address)
+
     async def start_podman(self) -> None:
         """On return it answers. Raises ServiceError with its last words."""
         if self._podman is not None:
@@ -233,7 +263,7 @@ class DeviceHost:
 
         async def answers() -> bool | None:
             podman.check_running()
-            return True if await _ping(self.socket) else None
+            return True if await _ping(self.podman_address) else None
 
         await wait_for(f"podman on {self.name} to answer", answers, deadline_s=_UP_WITHIN_S, interval_s=_LOOK_EVERY_S)
         podman.record("ready")

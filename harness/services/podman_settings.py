@@ -11,6 +11,10 @@ SOCKET: Final = "/run/podman/podman.sock"
 EVENTS: Final = "events.log"
 """Below the storage: it outlives a power cut."""
 
+EXIT_COMMAND_DELAY_S: Final = 5
+"""How long podman keeps the process that cleans up after each exec. Its default is five minutes: with a health check
+every few seconds as many processes as that wait on the device. docs/how-to-run-an-agent.md tells every device to."""
+
 # Found by trying: without the right to raise a limit (CAP_SYS_RESOURCE) neither crun nor podman's own limits of a
 # container work, and there is no systemd on a host to manage its control groups.
 _CONTAINERS: Final = f"""
@@ -24,6 +28,7 @@ events_logger = "file"
 events_logfile_path = "{STORAGE}/{EVENTS}"
 events_logfile_max_size = "1g"
 image_copy_tmp_dir = "storage"
+exit_command_delay = {EXIT_COMMAND_DELAY_S}
 
 [network]
 network_backend = "netavark"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -267,3 +268,14 @@ async def test_nothing_outlives_a_harness_that_was_killed(
     )
     assert inhabitants(space) == []
     assert mounted_below(folder) == []
+
+
+async def test_a_long_temporary_folder(new_host: NewHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path is longer than a socket's address may be: podman answers all the same, and an agent reaches it."""
+    long = tmp_path / ("a-temporary-folder-of-somebody-else-" * 4)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    host = await new_host()
+    words = ("import os, socket", "socket.socket(socket.AF_UNIX).connect(os.environ['FLEET_PODMAN_SOCKET'])")
+    agent = await start_agent([sys.executable, "-c", "; ".join(words)], host, name="agent", nats_url="nats://h:1")
+    assert await agent.wait_exit(WITHIN_S) == 0

@@ -11,6 +11,7 @@ from scenarios.exhibits.broker import BROKER
 from scenarios.exhibits.devices import DEVICES
 from scenarios.exhibits.entries import ENTRIES
 from scenarios.exhibits.exhibit import Exhibit, Stage
+from scenarios.exhibits.hosts import HOSTS
 from scenarios.exhibits.http import HTTP
 from scenarios.exhibits.links import LINKS
 from scenarios.exhibits.network import NETWORK
@@ -21,5 +22,5 @@ __all__ = ["EXHIBITS", "Exhibit", "Stage"]
 
 EXHIBITS: dict[str, Exhibit] = {
     exhibit.name: exhibit
-    for exhibit in (*BASIC, *BROKER, *DEVICES, *ENTRIES, *HTTP, *LINKS, *NETWORK, *PROCESS, *WORLD)
+    for exhibit in (*BASIC, *BROKER, *DEVICES, *ENTRIES, *HOSTS, *HTTP, *LINKS, *NETWORK, *PROCESS, *WORLD)
 }

@@ -7,6 +7,7 @@ from fleet.wire import Bucket, Phase, desired_key, state_key
 from harness.faults.clock import ClockSkew
 from harness.faults.fault import Fault
 from harness.faults.malformed import PlantedEntries, by_itself
+from harness.faults.unstored_word import UnstoredWord
 from scenarios.exhibits.exhibit import Exhibit, Stage
 
 HOURS_S = 3600.0
@@ -40,6 +41,11 @@ async def odd_key(stage: Stage) -> Fault:
     return planted(stage, Bucket.DESIRED_STATE, "A_key-that.names*nothing")
 
 
+async def unstored(stage: Stage) -> Fault:
+    js = stage.env.witnesses.buckets.client.jetstream()
+    return UnstoredWord(js, min(stage.devices.reported), None, "refused")
+
+
 async def clock(stage: Stage, *offs_s: float) -> Fault:
     js = stage.env.witnesses.buckets.client.jetstream()
     return ClockSkew(js, stage.devices, [stage.devices.ids[0]], offs_s)
@@ -51,6 +57,7 @@ ENTRIES: tuple[Exhibit, ...] = (
     Exhibit("malformed-entry-info", "garbage stands in device-info until it is deleted", info),
     Exhibit("malformed-entry-heartbeat", "garbage stands in device-heartbeat until it is deleted", heartbeat),
     Exhibit("malformed-entry-key", "a value stands under a key that names nothing, until it is deleted", odd_key),
+    Exhibit("unstored-word", "a delete marker is sent to a bucket, which refuses it", unstored),
     Exhibit("clock-skew-ahead", "a device's clock is 73 years ahead", lambda s: clock(s, 73 * YEARS_S)),
     Exhibit("clock-skew-behind", "a device's clock is 40 years behind", lambda s: clock(s, -40 * YEARS_S)),
     Exhibit("clock-skew-hours", "a device's clock is three hours behind", lambda s: clock(s, -3 * HOURS_S)),

@@ -19,6 +19,7 @@ from scenarios.pinned import pinned
 FOLDER = Path(scenarios.__file__).parent
 RECOVERY_SHAPES = 20
 WRONG_WORLDS = 3
+ROLLS = 12
 CASES_MIN = 100
 DEFECTS_MIN = 30
 DIAGRAM_LINES_MAX = 8
@@ -41,7 +42,9 @@ def test_shapes_are_told_apart() -> None:
 def test_the_catalogue_is_whole() -> None:
     """Twenty recovery shapes and the wrong worlds, numbered without a gap, in their order."""
     twenty = [str(number) for number in range(1, RECOVERY_SHAPES + 1)]
-    assert [s.number for s in SHAPES] == twenty + [f"W{number}" for number in range(1, WRONG_WORLDS + 1)]
+    wrong_worlds = [f"W{number}" for number in range(1, WRONG_WORLDS + 1)]
+    rolls = [f"R{number}" for number in range(1, ROLLS + 1)]
+    assert [s.number for s in SHAPES] == twenty + wrong_worlds + rolls
 
 
 def test_there_is_enough_of_it() -> None:

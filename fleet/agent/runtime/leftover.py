@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
+_ENDS_WITHIN_S = 1.0
 _DEATH_TIMEOUT_S = 5.0
 
 
@@ -28,22 +29,34 @@ def processes(container_id: str) -> list[int]:
     return found
 
 
-def kill(pids: Sequence[int]) -> None:
-    """SIGKILL to each, and wait until they are dead: until then they keep mounts busy."""
+def end(pids: Sequence[int]) -> bool:
+    """Whether they had to be killed; on return they are dead: until then they keep mounts busy.
+
+    Those of a start that failed while its podman lived end by themselves, a moment later.
+    """
     with ExitStack() as held:
         handles = []
         for pid in pids:
             with suppress(ProcessLookupError):
                 handles.append(handle := os.pidfd_open(pid))
                 held.callback(os.close, handle)
-        deadline_s = time.monotonic() + _DEATH_TIMEOUT_S
+        if _dead(handles, _ENDS_WITHIN_S):
+            return False
         for handle in handles:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-        for handle in handles:
-            dead = select.poll()
-            dead.register(handle, select.POLLIN)
-            dead.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
+        _dead(handles, _DEATH_TIMEOUT_S)
+        return True
+
+
+def _dead(handles: Sequence[int], within_s: float) -> bool:
+    deadline_s = time.monotonic() + within_s
+    for handle in handles:
+        dead = select.poll()
+        dead.register(handle, select.POLLIN)
+        if not dead.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
+            return False
+    return True
 
 
 def _pids() -> Iterator[int]:

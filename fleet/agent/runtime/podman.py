@@ -262,11 +262,10 @@ class PodmanRuntime:
     async def _restored(self, there: Listed) -> bool:
         """End what a podman that was killed half-way left of it, if it did; then it is gone, and can be made anew."""
         left = await asyncio.to_thread(leftover.processes, there.id)
-        if left and not there.may_run:
-            # The OCI runtime has set it up, and keeps the id for itself; podman was killed before it wrote that down.
-            await asyncio.to_thread(leftover.kill, left)
+        # The OCI runtime has set it up, and keeps the id for itself; podman was killed before it wrote that down.
+        ended = bool(left) and not there.may_run and await asyncio.to_thread(leftover.end, left)
         # Or it was started and that was not written down, or its removal was cut short.
-        elif there.state not in {"initialized", "removing"}:
+        if not ended and there.state not in {"initialized", "removing"}:
             return False
         await self.remove(there.id)
         return True

@@ -1,5 +1,7 @@
 """Pauses between the tries at one thing."""
 
+import pytest
+
 from fleet.agent.attempts import Attempts
 from fleet.agent.model import Failure, Reason
 
@@ -14,12 +16,14 @@ def _pauses(count: int, dice: float = 0.0) -> list[float]:
     return pauses
 
 
+@pytest.mark.rule("A11")
 def test_pauses_grow_and_are_bounded() -> None:
     """1, 2, 4 ... 300 s, however often it fails."""
     assert _pauses(10) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     assert _pauses(5000)[-1] == 300
 
 
+@pytest.mark.rule("A11")
 def test_dice_take_off_up_to_a_half() -> None:
     """Many devices that fail together do not come back together."""
     assert _pauses(3, dice=1.0) == [0.5, 1, 2]
@@ -33,6 +37,7 @@ def test_pause_ends() -> None:
     assert tries.failure == BAD
 
 
+@pytest.mark.rule("A11")
 def test_steady_run_is_forgiven() -> None:
     """After 60 s of running the next end is the first one; a shorter run counts on."""
     tries = Attempts("d").failed(BAD, 0.0, 0.0).failed(BAD, 0.0, 0.0)

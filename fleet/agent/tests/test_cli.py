@@ -78,6 +78,7 @@ def test_what_explains_itself_is_one_line(agent: type[Agent], error: FleetError,
     assert (result.exit_code, result.stderr) == (code, f"fleet-agent: {error}\n")
 
 
+@pytest.mark.rule("A32")
 def test_a_crash_is_one_line_and_70(agent: type[Agent]) -> None:
     """What nobody expected, out of a group of loops."""
     agent.end = ExceptionGroup("loops", [ZeroDivisionError("folded\nwrong")])

@@ -29,6 +29,7 @@ NOW = held()
 SPACED = Held(NOW.data.replace(b":", b": "), NOW.desired)
 
 
+@pytest.mark.rule("A14", "A15", "A16")
 @pytest.mark.parametrize(
     ("standing", "heard", "at_once", "confirmed"),
     [
@@ -54,6 +55,7 @@ def test_verdicts(standing: Standing, heard: Word, at_once: object, confirmed: o
     assert judge_confirmed(standing, heard) == confirmed
 
 
+@pytest.mark.rule("A17")
 @pytest.mark.parametrize("standing", [None, NOW, Tombstone()])
 def test_what_cannot_be_understood(standing: Standing) -> None:
     """It is refused with the path of what is wrong, whoever says it."""

@@ -1,8 +1,11 @@
 """What a series of checks says."""
 
+import pytest
+
 from fleet.agent.health import Health, Verdict
 
 
+@pytest.mark.rule("A21")
 def test_verdicts() -> None:
     """Unknown until it passes or fails often enough; a pass mends it; one failure too few changes nothing."""
     health = Health().failed("a", retries=2)

@@ -15,6 +15,7 @@ SECRET = "s3cret"  # noqa: S105 - a test's own
 AUTH = ("--user", "u", "--pass", SECRET)
 
 
+@pytest.mark.rule("A32")
 async def test_it_waits_for_a_broker_that_comes_later(server: Server, link: Link) -> None:
     """Nobody is there at first; what was to be listened to is, once somebody is."""
     await server.kill()
@@ -54,6 +55,7 @@ async def test_a_loss_ends_what_is_under_way(server: Server, link: Link, operato
             await js.account_info()
 
 
+@pytest.mark.rule("A32")
 async def test_refused_credentials_are_said_and_asked_again_slowly(
     server: Server, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:

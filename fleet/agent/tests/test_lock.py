@@ -121,6 +121,7 @@ async def test_it_is_made(path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.rule("A30")
 async def test_a_killed_holder_gives_it_up(path: Path, holder: subprocess.Popen[str]) -> None:
     """The one that waits knows who has it, and is woken by the kernel when that one dies."""
     told: list[str] = []
@@ -134,6 +135,7 @@ async def test_a_killed_holder_gives_it_up(path: Path, holder: subprocess.Popen[
     lock.release()
 
 
+@pytest.mark.rule("A30")
 async def test_of_many_one_at_a_time(path: Path) -> None:
     """Each gets it once, none beside another."""
     held = most = 0

@@ -74,6 +74,19 @@ def test_failure_to_stop_is_the_old_ones_and_a_taken_port_the_new_ones() -> None
     assert deaf.ordered_anew().clearing == Attempts()
 
 
+def test_end_of_the_last_good_is_not_the_new_ones() -> None:
+    """It has pauses of its own, whether it was seen to run, was started, or could not be."""
+    memory = Memory().seen(V2, [], 9.0, 0.0).failed(Create(V2), BAD, 9.0, 0.0)
+    old, ended = box(V1, RUNNING), box(V1, EXITED, code=3)
+    ran = memory.seen(V2, [old], 10.0, 0.0).seen(V2, [ended], 11.0, 0.0)
+    assert ran.keeping.failure == Failure(Reason.EXITED, "it ended with exit code 3")
+    assert (ran.raising, ran.keeping.not_before_s) == (memory.raising, 12.0)
+    again = ran.done(Start(ended), 12.0).seen(V2, [ended], 12.1, 0.0)
+    assert (again.keeping.failures, again.keeping.not_before_s) == (2, 14.1)
+    refused = again.failed(Start(ended), BAD, 14.2, 0.0)
+    assert (refused.raising, refused.keeping.failures) == (memory.raising, 3)
+
+
 def test_deed_without_an_effect_is_a_failure() -> None:
     """The runtime says that it stopped or removed one, and it is still there."""
     old, ended = box(V1, RUNNING), box(V1, EXITED)

@@ -32,6 +32,7 @@ def digest(service: Service, lifecycle: Lifecycle | None = None) -> str:
     return spec_of(APP, service, lifecycle or Lifecycle()).digest
 
 
+@pytest.mark.rule("A2")
 def test_the_digest_of_a_plain_service_never_changes() -> None:
     """Containers in the field carry it: with another one, an update of the agent would replace all of them."""
     assert digest(WEB) == "d4e3d0ae7df59587"
@@ -48,18 +49,21 @@ BAKED: dict[str, Callable[[Service], Service]] = {
 }
 
 
+@pytest.mark.rule("A2")
 @pytest.mark.parametrize("changed", BAKED.values(), ids=BAKED)
 def test_what_is_baked_in_is_part_of_the_digest(changed: Callable[[Service], Service]) -> None:
     """A container cannot be given it later, so a change of it takes another container."""
     assert digest(changed(WEB)) != digest(WEB)
 
 
+@pytest.mark.rule("A2")
 @pytest.mark.parametrize("lifecycle", [Lifecycle("SIGINT"), Lifecycle(grace_period_secs=31)], ids=["signal", "grace"])
 def test_the_lifecycle_is_baked_in(lifecycle: Lifecycle) -> None:
     """A container is stopped by its own signal and grace, so others take another container."""
     assert digest(WEB, lifecycle) != digest(WEB)
 
 
+@pytest.mark.rule("A2", "A3")
 @pytest.mark.parametrize("policy", PullPolicy)
 @pytest.mark.parametrize("check", [None, CHECK, replace(CHECK, retries=9)], ids=["none", "default", "retries"])
 def test_what_only_the_agent_uses_is_not(policy: PullPolicy, check: HealthCheck | None) -> None:

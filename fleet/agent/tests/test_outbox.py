@@ -82,6 +82,7 @@ async def written(operator: Operator) -> Seen[tuple[str, bytes]]:
     return seen
 
 
+@pytest.mark.rule("A19")
 async def test_a_report_is_stored_and_taken_back(agent: Publishing, operator: Operator) -> None:
     """Also after a report that followed; a deletion of what is not there writes nothing."""
     await operator.make()
@@ -123,6 +124,7 @@ async def test_what_is_wanted_again_is_not_taken_back(
     assert not agent.taken_back
 
 
+@pytest.mark.rule("A26", "L3")
 async def test_nothing_is_published_before_the_first_beat(
     agent: Publishing, operator: Operator, written: Seen[tuple[str, bytes]]
 ) -> None:
@@ -188,6 +190,7 @@ async def test_the_latest_wins_under_a_slow_link(
     assert stored == [report(1).encode(), report(499, seconds=499).encode()]
 
 
+@pytest.mark.rule("A29")
 async def test_another_writer_is_overwritten(agent: Publishing, operator: Operator) -> None:
     """One writer for each key is the contract; if there is another, ours is put over what it wrote."""
     await operator.make()
@@ -239,6 +242,7 @@ async def test_a_deletion_that_lost_a_race_is_done_again(
     assert raced
 
 
+@pytest.mark.rule("A29")
 async def test_a_race_is_bounded_and_won_in_the_end(
     agent: Publishing, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +313,7 @@ async def test_an_answer_that_was_lost_is_looked_up(
     assert [payload for _, payload in written] == [report(1).encode(), report(2, seconds=1).encode()]
 
 
+@pytest.mark.rule("A25")
 async def test_event_time_never_goes_back(agent: Publishing, operator: Operator) -> None:
     """A new disk and a clock that was set back: what is stored already is later, and ours is put after it."""
     await operator.make()
@@ -384,6 +389,7 @@ async def test_a_bucket_that_was_made_again_is_filled(agent: Publishing, operato
         await agent.stores(report(1), DB_KEY)
 
 
+@pytest.mark.rule("A28")
 async def test_asked_to_publish_again_it_writes_everything(agent: Publishing, operator: Operator) -> None:
     """Also what is stored as it should be."""
     await operator.make()

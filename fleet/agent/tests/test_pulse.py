@@ -64,6 +64,7 @@ def agent(link: Link, operator: Operator) -> Beating:
     return Beating(link, operator)
 
 
+@pytest.mark.rule("A26")
 async def test_beats_are_numbered_and_tell_what_is_so(agent: Beating, operator: Operator) -> None:
     """Each is one more than the last; whether the agent is busy is asked for each."""
     await operator.make()
@@ -122,6 +123,7 @@ async def test_missing_facts_hold_up_no_beat(agent: Beating, operator: Operator)
         assert pulse.beaten.is_set()
 
 
+@pytest.mark.rule("A26")
 async def test_a_beat_at_once_after_a_reconnect(agent: Beating, operator: Operator) -> None:
     """With the storage kept the facts are left alone; wiped, both come again as soon as there are buckets."""
     await operator.make()
@@ -152,6 +154,36 @@ async def test_a_forgotten_device_introduces_itself_again(agent: Beating, operat
         await agent.disturbed.until(bool)
 
 
+async def test_a_bucket_that_is_made_again_while_beats_fail(
+    agent: Beating, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No write meets a conflict then: that the last beat is gone tells the same."""
+    failed: Seen[str] = Seen()
+    put = writes.put
+
+    async def note(js: JetStreamContext, bucket: Bucket, key: str, value: bytes, *, expected: int) -> int:
+        try:
+            return await put(js, bucket, key, value, expected=expected)
+        except PeerAway as e:
+            failed.saw(str(e))
+            raise
+
+    monkeypatch.setattr(writes, "put", note)
+    await operator.make()
+    async with agent.beats() as pulse:
+        await agent.stores(1)
+        facts = await agent.tells_facts()
+        await operator.drop(BEATS)
+        await operator.drop(INFOS)
+        pulse._beat_now.set()
+        await failed.until(bool)
+        await operator.make()
+        await agent.stores(2)
+        assert await agent.tells_facts(but=facts)
+        await agent.disturbed.until(bool)
+
+
+@pytest.mark.rule("A27")
 async def test_facts_that_are_stored_are_not_written_again(agent: Beating, operator: Operator) -> None:
     """Unless they differ, or somebody asks."""
     await operator.make()
@@ -191,6 +223,7 @@ async def test_a_beat_whose_answer_was_lost(
     assert sent == [1, 2]
 
 
+@pytest.mark.rule("A29")
 async def test_another_agent_of_the_same_device(agent: Beating, operator: Operator) -> None:
     """Its beats are overwritten, garbage too: ours go on where they were."""
     await operator.make()

@@ -11,6 +11,7 @@ from fleet.bus import republish
 from fleet.wire import REPUBLISH_SUBJECT
 
 
+@pytest.mark.rule("A28")
 async def test_everything_is_called_once_within_the_window(
     link: Link, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

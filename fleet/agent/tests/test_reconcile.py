@@ -12,6 +12,10 @@ from fleet.agent.steps import Create, Prepare, Remove, Rest, Start, Step, Stop, 
 from fleet.agent.tests.scenes import CREATED, EXITED, NOW_S, OTHER, RUNNING, box, scene, spec
 
 V1, V2, V3 = spec("v1"), spec("v2"), spec("v3")
+A80, A81 = spec("v1", "a", 80), spec("v2", "a", 81)
+B81, B80 = spec("v1", "b", 81), spec("v2", "b", 80)
+PLAIN_A = spec("v2", "a")
+B_FREE = spec("v1", "b")
 NEWS = Wait(math.inf)
 BAD = Failure(Reason.START_FAILED, "no")
 PREPARED = Memory(prepared=V2.digest)
@@ -23,6 +27,7 @@ def cannot_clear(container: Container) -> Memory:
     return Memory(clearing=Attempts(container.id).failed(BAD, NOW_S, 0.0))
 
 
+@pytest.mark.rule("A3", "A4")
 @pytest.mark.parametrize(
     ("at", "step"),
     [
@@ -43,12 +48,12 @@ def test_alone(at: Scene, step: Step) -> None:
     assert next_step(at) == step
 
 
+@pytest.mark.rule("A5", "A6")
 @pytest.mark.parametrize(
     ("at", "step"),
     [
         pytest.param(scene(V2, box(V1, RUNNING)), Prepare(V2), id="the old one runs on meanwhile"),
         pytest.param(scene(V2, box(V1, RUNNING), memory=PAUSED), PAUSE, id="and if there is no image"),
-        pytest.param(scene(V2, box(V1, EXITED), memory=PAUSED), PAUSE, id="it is not started again"),
         pytest.param(scene(V2, box(V1, RUNNING), box(V2, CREATED)), Stop(box(V1, RUNNING)), id="created: stop the old"),
         pytest.param(scene(V2, box(V1, RUNNING), box(V2, CREATED), memory=PAUSED), PAUSE, id="a port was taken lately"),
         pytest.param(
@@ -79,6 +84,54 @@ def test_roll(at: Scene, step: Step) -> None:
     assert next_step(at) == step
 
 
+def _kept_up(raising_at_s: float, keeping_at_s: float) -> Memory:
+    """V2 cannot be made before the first time, and V1 was down lately, not to be tried before the second."""
+    keeping = Attempts("one-v1", 1, BAD, keeping_at_s)
+    return Memory(raising=Attempts(V2.digest, 1, BAD, raising_at_s), keeping=keeping)
+
+
+@pytest.mark.rule("A5", "A6")
+@pytest.mark.parametrize(
+    ("at", "step"),
+    [
+        pytest.param(scene(V2, box(V1, EXITED)), Prepare(V2), id="first it is tried to make the new one"),
+        pytest.param(scene(V2, box(V1, EXITED), memory=PAUSED), Start(box(V1, EXITED)), id="it cannot be made"),
+        pytest.param(scene(V2, box(V1, CREATED), memory=PAUSED), Start(box(V1, CREATED)), id="after a power cut"),
+        pytest.param(scene(V2, box(V1, OTHER), memory=PAUSED), PAUSE, id="paused by hand"),
+        pytest.param(
+            scene(V2, box(V1, EXITED), memory=_kept_up(NOW_S + 9, NOW_S + 4)), Wait(NOW_S + 4), id="it ended lately"
+        ),
+        pytest.param(
+            scene(V2, box(V1, EXITED), memory=_kept_up(NOW_S + 4, NOW_S + 9)), Wait(NOW_S + 4), id="and for long"
+        ),
+        pytest.param(
+            scene(V2, box(V1, EXITED), box(V2, CREATED), memory=PAUSED),
+            Remove(box(V1, EXITED)),
+            id="the new one was made: from then on only forward",
+        ),
+        pytest.param(
+            scene(V3, box(V1, EXITED), box(V2, CREATED), memory=Memory(raising=Attempts(V3.digest, 1, BAD, NOW_S + 1))),
+            PAUSE,
+            id="nor if the one that was made is old by now",
+        ),
+        pytest.param(
+            scene(
+                [PLAIN_A, B80],
+                box(A80, EXITED),
+                box(B80, CREATED),
+                memory=Memory(raising=Attempts(PLAIN_A.digest, 1, BAD, NOW_S + 1)),
+            ),
+            PAUSE,
+            id="its port is promised to another service",
+        ),
+    ],
+)
+def test_last_good_while_the_new_one_cannot_be_made(at: Scene, step: Step) -> None:
+    """It ended without us: it runs again until the new one is made."""
+    assert next_step(at) == step
+
+
+@pytest.mark.rule("A8")
 @pytest.mark.parametrize(
     ("at", "step"),
     [
@@ -137,12 +190,7 @@ def test_paused_container() -> None:
     assert next_step(_odd(box(V2, OTHER), box(V1, RUNNING))) == Stop(box(V1, RUNNING))
 
 
-A80, A81 = spec("v1", "a", 80), spec("v2", "a", 81)
-B81, B80 = spec("v1", "b", 81), spec("v2", "b", 80)
-PLAIN_A = spec("v2", "a")
-B_FREE = spec("v1", "b")
-
-
+@pytest.mark.rule("A9")
 @pytest.mark.parametrize(
     ("at", "step"),
     [
@@ -196,6 +244,7 @@ def test_ports_within_a_deployment(at: Scene, step: Step) -> None:
     assert next_step(at) == step
 
 
+@pytest.mark.rule("A5")
 def test_own_ports_are_not_probed() -> None:
     """The port that the old one holds is about to be free; a new one besides must be."""
     more = spec("v2", "a", 80, 81)

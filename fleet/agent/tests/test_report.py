@@ -22,6 +22,7 @@ AT = datetime(2026, 11, 21, tzinfo=UTC)
 ME = Owner("uid", 1)
 
 
+@pytest.mark.rule("A21", "A22")
 def test_service_without_a_check() -> None:
     """Up while its right container runs, whatever failed before; the id is told once it was started."""
     tried = Memory(raising=Attempts(V2.digest).failed(BAD, NOW_S, 0.0))
@@ -36,6 +37,7 @@ def test_service_without_a_check() -> None:
         assert report.service_state(scene(V2, *containers, memory=memory), V2, Health()) == state
 
 
+@pytest.mark.rule("A21")
 def test_service_with_a_check() -> None:
     """Up once it passed; not known before; failed with the words of the check."""
     at = scene(CHECKED, box(CHECKED, RUNNING))
@@ -76,6 +78,7 @@ UP, DOWN, UNKNOWN = (ServiceState("one", "c1", up=up) for up in (True, False, No
 FAILED = ServiceState("two", None, up=False, failure=BAD)
 
 
+@pytest.mark.rule("A21", "A23")
 @pytest.mark.parametrize(
     ("services", "last", "summary"),
     [
@@ -98,6 +101,7 @@ def test_sum(services: list[ServiceState], last: DeviceState | None, summary: Su
     assert report.summed_up(services, last) == summary
 
 
+@pytest.mark.rule("A23", "A24")
 def test_refusal_and_silence() -> None:
     """A refusal fails what goes on; silence leaves what was last known."""
     running = Summary(Phase.RUNNING, {"one": "c1"}, None)
@@ -109,6 +113,7 @@ def test_refusal_and_silence() -> None:
     assert report.away(None, ME, "gone") == Summary(Phase.PENDING, {}, words)
 
 
+@pytest.mark.rule("A24", "A25")
 def test_only_changes_are_said_and_time_goes_forward() -> None:
     """Equal is nothing new; else the time is the clock's, but later than the last one's."""
     running = Summary(Phase.RUNNING, {"one": "c1"}, None)

@@ -123,6 +123,7 @@ async def test_a_request_that_is_too_large_reaches_no_handler(agent: Serving) ->
     assert not agent.began
 
 
+@pytest.mark.rule("A31")
 @pytest.mark.parametrize(
     ("trouble", "reason"),
     [
@@ -143,6 +144,7 @@ async def test_trouble_is_a_reply(agent: Serving, trouble: Exception, reason: Co
         assert decode_ping_reply(await agent.ask(PING)) == PONG
 
 
+@pytest.mark.rule("A31")
 async def test_four_at_once_and_no_more(agent: Serving) -> None:
     """The fifth is told at once; when one is done there is room again."""
     async with agent.serves() as commands:
@@ -179,6 +181,7 @@ async def test_a_flood_is_bounded(agent: Serving, operator: Operator, monkeypatc
         assert decode_ping_reply(await agent.ask(PING)) == PONG
 
 
+@pytest.mark.rule("A31")
 async def test_a_deadline_ends_what_takes_too_long(agent: Serving) -> None:
     """The handler is cancelled, and the asker told."""
     async with agent.serves(deadline_s=0.05):

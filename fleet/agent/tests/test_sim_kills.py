@@ -29,6 +29,7 @@ def _turns() -> int:
     return world.turns - before
 
 
+@pytest.mark.rule("A1", "A10")
 @pytest.mark.parametrize("kills", [1, 2])
 def test_killed_at_every_point(kills: int) -> None:
     """However far it got, and killed once more as soon after: no rule is broken, and it ends as it should."""

@@ -6,7 +6,7 @@ from fleet.agent.tests.sim import seeds
 from fleet.agent.tests.sim.judge import RuleError
 from fleet.agent.tests.sim.mutants import MUTANTS, Mutant
 
-_SEEDS_MAX = 200
+_SEEDS_MAX = 300
 
 
 def _verdict(seed: int, mutant: Mutant) -> str:

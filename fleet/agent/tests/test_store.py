@@ -39,6 +39,7 @@ def names(layout: Layout) -> list[str]:
     return sorted(path.name for path in layout.deployments.iterdir())
 
 
+@pytest.mark.rule("A18")
 def test_kept_and_read_back(layout: Layout, store: Store) -> None:
     """Another process finds the exact bytes, each deployment by itself; only root may look: env holds secrets."""
     store.keep_desired(WEB, DESIRED)
@@ -68,6 +69,7 @@ def test_a_tombstone_takes_the_place(layout: Layout, store: Store) -> None:
     store.forget(WEB)
 
 
+@pytest.mark.rule("A19")
 def test_the_tombstone_goes_last(layout: Layout, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is left by a kill in between, the deletion is still known."""
     store.keep_deleted(WEB)
@@ -85,6 +87,7 @@ def spoilt(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return spoil
 
 
+@pytest.mark.rule("A18")
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [

@@ -146,6 +146,7 @@ def held(root: Path) -> Kept | None:
     return found
 
 
+@pytest.mark.rule("A10", "A18", "A19")
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 def test_killed_at_each_call(act: Act, tmp_path: Path) -> None:
     """Before the rename it is the old, from then on the new; the tombstone outlives all that it stands for."""

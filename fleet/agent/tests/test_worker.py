@@ -14,6 +14,7 @@ from fleet.wire import (
 )
 
 
+@pytest.mark.rule("A22")
 async def test_first_start() -> None:
     """Prepared, created, started; Pending is said, then Running with the container's id."""
     async with device() as edge:
@@ -24,6 +25,7 @@ async def test_first_start() -> None:
         assert edge.reports[-1].container_ids == {"one": "c001"}
 
 
+@pytest.mark.rule("A5")
 async def test_roll() -> None:
     """The new one is created while the old one runs; stop, start, remove; Pending in between."""
     async with device() as edge:
@@ -35,6 +37,7 @@ async def test_roll() -> None:
         assert edge.said[2:] == [("Pending", 2, None), ("Running", 2, None)]
 
 
+@pytest.mark.rule("A3")
 async def test_settled_tick_costs_one_look() -> None:
     """Any number of ticks: one list each for all slots together, and nothing else."""
     async with device(tick_s=0.01) as edge:
@@ -47,6 +50,7 @@ async def test_settled_tick_costs_one_look() -> None:
         assert (len(edge.runtime.calls), len(edge.podman.events), len(edge.said)) == before
 
 
+@pytest.mark.rule("A3")
 async def test_change_of_generation_alone() -> None:
     """No container is touched; the new owner is said."""
     async with device() as edge:
@@ -103,6 +107,7 @@ async def test_back_to_the_one_that_was_just_stopped() -> None:
         assert set(edge.podman.boxes) == {"c001"}
 
 
+@pytest.mark.rule("A8")
 async def test_dropped_service_is_stopped_and_removed() -> None:
     """The other service is not touched."""
     async with device() as edge:
@@ -114,6 +119,7 @@ async def test_dropped_service_is_stopped_and_removed() -> None:
         assert set(edge.podman.boxes) == {kept}
 
 
+@pytest.mark.rule("A8")
 async def test_deletion() -> None:
     """Everything of the deployment goes, that is told once; what others have stays, and nothing more is reported."""
     async with device() as edge:
@@ -154,6 +160,7 @@ async def test_wanted_again_while_it_is_torn_down() -> None:
         assert edge.gone == []
 
 
+@pytest.mark.rule("A3")
 async def test_second_life_adopts() -> None:
     """The agent starts anew over running containers: no call, no report; leftovers of its deployments go."""
     runtime = FakeRuntime()
@@ -175,6 +182,7 @@ async def test_second_life_adopts() -> None:
         assert [sorted(state.container_ids) for state in edge.reports] == [["one"]]
 
 
+@pytest.mark.rule("A8")
 async def test_second_life_finds_a_dropped_service() -> None:
     """A service was dropped while the agent was dead: its container goes."""
     runtime = FakeRuntime()

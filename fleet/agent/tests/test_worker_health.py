@@ -12,6 +12,7 @@ from fleet.wire import (
 )
 
 
+@pytest.mark.rule("A12")
 async def test_health_decides_the_phase_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pending until it passes, Failed when it fails often enough; the container is left alone."""
     monkeypatch.setattr(slot_worker, "_FIRST_CHECK_AFTER_S", 0.0)

@@ -10,8 +10,10 @@ from fleet.agent.runtime.protocol import RuntimeAway, RuntimeTrouble
 from fleet.agent.tests.edge import NEVER_S, ONE, Device, desired, device, one
 from fleet.agent.tests.fake_podman import LIFECYCLE, WEB, service
 from fleet.agent.tests.fake_runtime import DEADLINE_S, FakeRuntime
+from fleet.wire import deployment_name
 
 
+@pytest.mark.rule("A5", "A11")
 async def test_bad_image_leaves_the_old_one_and_a_pause_does_not_hold_up_a_better_one() -> None:
     """v2 has no image: Failed with the reason, v1 runs on; v3 is taken at once."""
     async with device() as edge:
@@ -26,6 +28,24 @@ async def test_bad_image_leaves_the_old_one_and_a_pause_does_not_hold_up_a_bette
         await edge.runs("v3", generation=3)
 
 
+@pytest.mark.rule("A5")
+async def test_last_good_that_ends_runs_again_until_its_replacement_can_be_made() -> None:
+    """v2 has no image and v1 dies: v1 is started again, under its id; nobody says that it is what is wanted."""
+    async with device() as edge:
+        edge.workers.set(WEB, desired(one("v1")))
+        await edge.runs("v1")
+        edge.podman.missing_images.add("v2")
+        edge.workers.set(WEB, desired(one("v2"), generation=2))
+        await edge.failed("one: ImageMissing: v2: not known")
+        said = len(edge.said)
+        edge.podman.end("c001", 137)
+        await edge.runtime.until(lambda: [c.id for c in edge.podman.running(ONE)] == ["c001"], "v1 runs again")
+        assert len(edge.said) == said
+        edge.podman.missing_images.clear()
+        await edge.runs("v2", generation=2)
+
+
+@pytest.mark.rule("A5")
 async def test_taken_port_leaves_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The port of the replacement is not free: the old one is not stopped."""
     monkeypatch.setattr(ports, "taken", lambda ports: sorted(set(ports) & {(81, "TCP")}))
@@ -37,6 +57,7 @@ async def test_taken_port_leaves_the_old_one(monkeypatch: pytest.MonkeyPatch) ->
         assert edge.podman.running(ONE)[0].id == "c001"
 
 
+@pytest.mark.rule("A4")
 async def test_ended_container_is_started_again() -> None:
     """The same id, after a pause; Failed with its exit code meanwhile."""
     async with device() as edge:
@@ -46,6 +67,44 @@ async def test_ended_container_is_started_again() -> None:
         await edge.failed("one: Exited: it ended with exit code 137")
         await edge.runs("v1")
         assert edge.runtime.calls[3:] == ["start c001"]
+
+
+@pytest.mark.rule("A4")
+async def test_removed_container_is_made_again() -> None:
+    """Somebody took it away: another one of the same specification, and its id is told."""
+    async with device() as edge:
+        edge.workers.set(WEB, desired(one("v1")))
+        await edge.runs("v1")
+        edge.podman.end("c001", 137)
+        edge.podman.remove("c001")
+        await edge.runs("v1")
+        assert edge.reports[-1].container_ids == {"one": "c002"}
+
+
+@pytest.mark.rule("A9")
+async def test_no_slot_waits_for_another() -> None:
+    """A stop that takes for ever holds up neither a new version of another service nor another deployment."""
+    async with device() as edge:
+        edge.workers.set(WEB, desired(one("v1"), service("two", "v1")))
+        await edge.runtime.until(lambda: edge.said[-1:] == [("Running", 1, None)], "both run")
+        stop = edge.runtime.stop
+        two = edge.reports[-1].container_ids["two"]
+
+        async def all_but_two(container_id: str) -> None:
+            if container_id == two:
+                await asyncio.Event().wait()
+            await stop(container_id)
+
+        edge.runtime.stop = all_but_two  # type: ignore[method-assign] # one call of a fake
+        edge.workers.set(WEB, desired(one("v2"), generation=2))
+        edge.workers.set(deployment_name("other"), desired(one("v9")))
+
+        def run() -> set[str]:
+            boxes = edge.podman.boxes.values()
+            return {box.spec.service.image for box in boxes if box.listed.state is ContainerState.RUNNING}
+
+        await edge.runtime.until(lambda: run() == {"v1", "v2", "v9"}, "the others run")
+        assert two in edge.podman.boxes
 
 
 async def test_end_of_one_of_two_is_one_report() -> None:
@@ -59,6 +118,7 @@ async def test_end_of_one_of_two_is_one_report() -> None:
         assert len(edge.said) == said + 1
 
 
+@pytest.mark.rule("A11")
 async def test_pause_of_a_failed_stop_does_not_hold_up_a_new_desired_state() -> None:
     """The old one cannot be stopped: Failed. Another version tries again at once."""
     async with device() as edge:
@@ -75,6 +135,7 @@ async def test_pause_of_a_failed_stop_does_not_hold_up_a_new_desired_state() -> 
         await edge.runs("v3", generation=3)
 
 
+@pytest.mark.rule("A13", "A24")
 async def test_silent_runtime_concludes_nothing() -> None:
     """The phase stays and the silence is said; afterwards the same container runs and nothing was done to it."""
     async with device(tick_s=0.02) as edge:
@@ -139,6 +200,7 @@ async def test_list_that_is_older_than_the_deed() -> None:
         assert edge.said == [("Pending", 1, None), ("Running", 1, None)]
 
 
+@pytest.mark.rule("A13")
 async def test_deletion_while_the_runtime_is_silent() -> None:
     """It is not gone before the runtime has answered; what is found then goes first."""
     async with device() as edge:
@@ -153,6 +215,7 @@ async def test_deletion_while_the_runtime_is_silent() -> None:
         assert edge.podman.boxes == {}
 
 
+@pytest.mark.rule("A33")
 async def test_cancelled_in_the_middle_of_a_stop() -> None:
     """The agent is told to end: what runs, runs on."""
     runtime = FakeRuntime()
@@ -165,6 +228,7 @@ async def test_cancelled_in_the_middle_of_a_stop() -> None:
     assert [c.id for c in runtime.podman.running(ONE)] == ["c001"]
 
 
+@pytest.mark.rule("A17")
 async def test_refusal_is_said_until_a_word_is_understood() -> None:
     """The last good runs on under its own owner; the next good word ends it."""
     async with device() as edge:

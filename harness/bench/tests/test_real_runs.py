@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import cold_start, state_change
+from harness.bench import agent, cold_start, state_change
 from harness.bench.plan import Plan
 from harness.bench.stage import NEEDED
 from harness.bench.state_change import Load
+from harness.errors import ServiceError
 from harness.toolchain import Toolchain
 
 OPERATOR = [sys.executable, "-m", "fleet", "operator"]
@@ -37,3 +38,23 @@ def test_state_change(binaries: dict[str, Path]) -> None:
     answer = found.as_json()
     assert found.problems == []
     assert answer["patches"] == answer["changed_pairs"] != 0
+
+
+@pytest.mark.needs("podman")
+def test_agent(binaries: dict[str, Path]) -> None:
+    """The agent's container is the one that `podman run` makes; each idle agent is a process with a size."""
+    told: list[str] = []
+    found = agent.measure(binaries, None, rounds=1, idle_s=1.0, say=told.append)
+    assert all(seconds > 0 for seconds in (*found.starts.agent_s, *found.starts.podman_s))
+    assert len(found.starts.digest) == 16
+    assert list(found.idle) == ["file", "installed", "file at a test's rates"]
+    assert all(1 << 20 < idle.rss_bytes <= idle.rss_max_bytes for idle in found.idle.values())
+    assert any("round 1 of 1" in line for line in told)
+
+
+@pytest.mark.needs("podman")
+def test_an_agent_that_ends_is_said(binaries: dict[str, Path]) -> None:
+    """With its exit code and its last words, long before the deadline."""
+    command = [sys.executable, "-c", "raise SystemExit('not today')"]
+    with pytest.raises(ServiceError, match=r"starts-agent exited with 1.*not today"):
+        agent.measure(binaries, command, rounds=1, idle_s=1.0, say=lambda _: None)

@@ -17,6 +17,7 @@ from fleet.wire import (
     Service,
 )
 from harness.history import (
+    ContainerEvent,
     Fault,
     Gate,
     History,
@@ -296,6 +297,65 @@ class Story:
 
     def recovery(self, phase: str, name: str = "operator-1", *, held: str | None = None) -> int:
         return self.add(Recovery(at_s=self.at_s, process=name, phase=phase, sources={}, held=held))
+
+    def container(
+        self,
+        event: str,
+        id_: str = "a",
+        *,
+        slot: str = "app/main",
+        device: str = "edge-1",
+        image: str = "localhost/payload:v1",
+        exit_code: int | None = None,
+        happened_s: float | None = None,
+        of_an_agent: bool = True,
+    ) -> int:
+        """What happened to a container of a device host of that name; its digest is its image's version."""
+        deployment, _, service = slot.partition("/")
+        named = {"device": device, "deployment": deployment, "service": service, "digest": image.rpartition(":")[2]}
+        return self.add(
+            ContainerEvent(
+                at_s=self.at_s,
+                happened_s=self.at_s if happened_s is None else happened_s,
+                host=device,
+                event=event,
+                id=id_,
+                name=f"fleet.{id_}",
+                image=image,
+                labels={f"dev.fleetproof.{key}": value for key, value in named.items()} if of_an_agent else {},
+                exit_code=exit_code,
+            )
+        )
+
+    def containers(self, events: Sequence[str], id_: str = "a", *, slot: str = "app/main", version: str = "v1") -> int:
+        """Some of these one after the other, on `edge-1`."""
+        return [self.container(e, id_, slot=slot, image=f"localhost/payload:{version}") for e in events][-1]
+
+    def reports(
+        self,
+        phase: Phase | None = Phase.RUNNING,
+        *,
+        device: str = "edge-1",
+        deployment: str = "app",
+        ids: Mapping[str, str] = {},
+        error: str | None = None,
+        uid: str = "uid-app",
+        generation: int = 1,
+    ) -> int:
+        """An agent's device-state, as the broker stored it; None withdraws it."""
+        self.revision += 1
+        value = "" if phase is None else DeviceState(phase, MADE_AT, Owner(uid, generation), ids, error).encode()
+        return self.add(
+            KvEntry(
+                at_s=self.at_s,
+                bucket=Bucket.DEVICE_STATE.value,
+                key=f"state.{device}.{deployment}",
+                operation="delete" if phase is None else "put",
+                revision=self.revision,
+                previous=0,
+                value=value.decode() if isinstance(value, bytes) else value,
+            )
+        )
 
     def passes(self, seconds: float) -> None:
         self.at_s = round(self.at_s + seconds, 6)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.agent import ports
 from fleet.agent.runtime.podman import PodmanRuntime
 from fleet.agent.runtime.tests.podmans import Podman
 from fleet.wire import DeviceId, device_id
@@ -31,5 +32,7 @@ def device() -> DeviceId:
 
 
 @pytest.fixture
-def runtime(podman: Podman, device: DeviceId) -> PodmanRuntime:
+def runtime(podman: Podman, device: DeviceId, monkeypatch: pytest.MonkeyPatch) -> PodmanRuntime:
+    """It looks for free ports where its podman binds them."""
+    monkeypatch.setattr("fleet.agent.runtime.podman.taken", lambda asked: podman.inside(lambda: ports.taken(asked)))
     return PodmanRuntime(podman.socket, device)

@@ -1,24 +1,32 @@
-"""A podman of a test's own: storage, state, network and socket in one folder, and nothing left of it at the end."""
+"""A podman of a test's own: storage, state and socket in a folder, network and mounts in namespaces; nothing is left.
+
+Podmans of one machine share chains of its firewall, named after the network, and a table of locks in /dev/shm, whatever
+folders they are given: what one of them takes away, another misses. So each has a network and mounts of its own.
+"""
 
 import asyncio
-import json
+import ctypes
 import os
-import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import tarfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 DEADLINE_S = 60.0
 IMAGE = "localhost/payload:1"
 BUSYBOX = "/bin/busybox"
 
-_PROGRAMS = ("podman", "runc", "conmon", "busybox")
+_PROGRAMS = ("podman", "runc", "conmon", "busybox", "unshare", "nsenter", "ip")
+_NEW_NET = 0x40000000
 _MISSING = [program for program in _PROGRAMS if shutil.which(program) is None]
 _WHY_NOT = (
     f"[not-installed] podman needs {', '.join(_MISSING)}"
@@ -40,6 +48,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 exit_command_delay = 5
 [network]
+network_backend = "netavark"
 network_config_dir = "{folder}/networks"
 """
 
@@ -51,14 +60,17 @@ class Podman:
         self.folder = folder
         self.socket = folder / "podman.sock"
         self.said = bytearray()
+        self._home: asyncio.subprocess.Process | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._home = await _own_namespaces()
+        await _run(*self._within("mount", "-t", "tmpfs", "none", "/dev/shm"))  # noqa: S108 - podman's locks
+        await _run(*self._within("ip", "link", "set", "lo", "up"))
         conf = self.folder / "containers.conf"
         conf.write_text(_CONTAINERS_CONF.format(folder=self.folder))
         (self.folder / "networks").mkdir()
-        (self.folder / "networks" / "podman.json").write_text(json.dumps(self._network()))
         archive = self.folder / "payload.tar"
         with tarfile.open(archive, "w", dereference=True) as tar:
             tar.add(shutil.which("busybox") or "", BUSYBOX[1:])
@@ -96,48 +108,45 @@ class Podman:
             for pid in self._left_behind():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            # A bridge is left only if a container was not cleaned up.
-            for argv in (
-                *(("umount", "--lazy", mount) for mount in self._mounts()),
-                ("ip", "link", "del", self._bridge),
-            ):
-                await asyncio.to_thread(subprocess.run, argv, check=False, stderr=subprocess.DEVNULL)
+            if self._home is not None:
+                # With it go network and mounts.
+                self._home.kill()
+                await self._home.wait()
             shutil.rmtree(self.folder)
 
     async def run(self, *arguments: str) -> str:
         """The client, beside the service: on the same storage, not through its socket."""
-        process = await asyncio.create_subprocess_exec(
-            *self._argv(*arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self._env()
-        )
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                out, err = await process.communicate()
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-        assert process.returncode == 0, err.decode()
-        return out.decode()
+        return await _run(*self._argv(*arguments), env=self._env())
+
+    def inside(self, call: Callable[[], T]) -> T:
+        """What it answers in podman's network. A socket that was made there stays there."""
+
+        def enter() -> T:
+            descriptor = os.open(f"/proc/{self._pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # Of this thread alone, which ends here.
+                assert ctypes.CDLL(None).setns(descriptor, _NEW_NET) == 0
+                return call()
+            finally:
+                os.close(descriptor)
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(enter).result()
+
+    def free_port(self) -> int:
+        return self.inside(_free_port)
 
     @property
-    def _bridge(self) -> str:
-        return f"fleet{os.getpid()}"
+    def _pid(self) -> int:
+        assert self._home is not None
+        return self._home.pid
 
-    def _network(self) -> dict[str, object]:
-        """The default network, but a bridge of its own: podmans side by side would take podman0 from each other."""
-        net = f"10.213.{os.getpid() % 256}"
-        return {
-            "name": "podman",
-            "id": secrets.token_hex(32),
-            "driver": "bridge",
-            "network_interface": self._bridge,
-            "created": "2026-01-01T00:00:00Z",
-            "subnets": [{"subnet": f"{net}.0/24", "gateway": f"{net}.1"}],
-            "ipam_options": {"driver": "host-local"},
-        }
+    def _within(self, *command: str) -> list[str]:
+        return ["nsenter", f"--target={self._pid}", "--mount", "--net", "--", *command]
 
     def _argv(self, *arguments: str) -> list[str]:
         folders = [f"--{name}={self.folder / name}" for name in ("root", "runroot", "tmpdir")]
-        return ["podman", *folders, *arguments]
+        return self._within("podman", *folders, *arguments)
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf")}
@@ -158,12 +167,35 @@ class Podman:
                     found.append(int(entry.name))
         return found
 
-    def _mounts(self) -> list[str]:
-        points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        return [point for point in reversed(points) if point.startswith(f"{self.folder}/")]
+
+async def _own_namespaces() -> asyncio.subprocess.Process:
+    """A process in a network and mounts of its own, which last as long as it does. It ends with us at the latest."""
+    home = await asyncio.create_subprocess_exec(
+        "unshare", "--mount", "--net", "cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert home.stdin is not None
+    assert home.stdout is not None
+    home.stdin.write(b"there\n")
+    async with asyncio.timeout(DEADLINE_S):
+        assert await home.stdout.readline() == b"there\n"
+    return home
 
 
-def free_port() -> int:
+async def _run(*argv: str, env: dict[str, str] | None = None) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, err = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,6 +1,7 @@
 """Processes that a killed podman left: those of one container are found, and nobody else's."""
 
 import asyncio
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,8 @@ from pathlib import Path
 from fleet.agent.runtime import leftover
 
 DEADLINE_S = 20.0
-MINE, OTHER = "3fe4137bba51", "940890f98a11"
+# Nobody else's on this machine, where the same test may run twice.
+MINE, OTHER = secrets.token_hex(32), secrets.token_hex(32)
 # A process with a child, and that with a child: the runtime and the first process of a container.
 SCRIPT = f"""
 import subprocess
@@ -59,7 +61,7 @@ async def test_all_of_one_container_is_found_and_killed(tmp_path: Path) -> None:
         found = leftover.processes(MINE)
         assert found[0] == mine.pid
         assert len(found) == 3
-        leftover.kill(found)
+        assert leftover.end(found)
         async with asyncio.timeout(DEADLINE_S):
             await mine.wait()
         assert leftover.processes(MINE) == []
@@ -67,7 +69,18 @@ async def test_all_of_one_container_is_found_and_killed(tmp_path: Path) -> None:
         assert len(leftover.processes(OTHER)) == 3
 
 
+async def test_processes_that_end_by_themselves_are_not_killed(tmp_path: Path) -> None:
+    """As those of a start that failed: whoever looks a moment too early makes nothing of them."""
+    async with conmon(tmp_path, "-c", OTHER, "-u", OTHER) as ending:
+        found = leftover.processes(OTHER)
+        assert len(found) == 3
+        assert ending.stdin is not None
+        ending.stdin.close()
+        assert not await asyncio.to_thread(leftover.end, found)
+        assert await ending.wait() == 0
+
+
 def test_processes_that_are_gone_are_no_error() -> None:
     """They may have ended between the look and the kill."""
     assert leftover.processes("no-such-container") == []
-    leftover.kill([2**22 - 1])
+    assert not leftover.end([2**22 - 1])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from fleet.agent.model import ContainerState, Reason
 from fleet.agent.runtime.podman import PodmanRuntime
 from fleet.agent.runtime.protocol import RuntimeAway
-from fleet.agent.runtime.tests.podmans import DEADLINE_S, IMAGE, Podman, free_port, needs_podman
+from fleet.agent.runtime.tests.podmans import DEADLINE_S, IMAGE, Podman, needs_podman
 from fleet.agent.runtime.tests.shop import (
     BYTES_MAX,
     POLITE,
@@ -60,6 +61,7 @@ async def test_every_step_may_be_repeated_and_the_id_stays(runtime: PodmanRuntim
     await refused(runtime.start(first), Reason.START_FAILED)
 
 
+@pytest.mark.rule("A2")
 async def test_a_device_sees_its_own_containers_only(podman: Podman, runtime: PodmanRuntime) -> None:
     """Two agents may share one podman."""
     other = PodmanRuntime(podman.socket, DeviceId("another-device"))
@@ -110,9 +112,9 @@ async def test_command_env_volumes_and_mounts_are_as_told(
     await podman.run("volume", "rm", "shop-data")
 
 
-async def test_published_ports_are_reached_on_loopback(runtime: PodmanRuntime) -> None:
+async def test_published_ports_are_reached_on_loopback(podman: Podman, runtime: PodmanRuntime) -> None:
     """TCP; and what podman lists of neighbours, which it joins, is told apart again."""
-    tcp = free_port()
+    tcp = podman.free_port()
     script = "echo up; exec /bin/busybox nc -ll -p 80 -e /bin/busybox echo hello"
     ports = (Port(80, tcp), Port(5353, tcp, "UDP"))
     service = Service("web", IMAGE, shell(script), ports=ports)
@@ -120,7 +122,9 @@ async def test_published_ports_are_reached_on_loopback(runtime: PodmanRuntime) -
         (container,) = await runtime.containers()
         assert container.host_ports == {(tcp, "TCP"), (tcp, "UDP")}
         await run_in(runtime, container_id, "until /bin/busybox netstat -tln | /bin/busybox grep -q :80; do :; done")
-        reader, writer = await asyncio.open_connection("127.0.0.1", tcp)
+        client = podman.inside(lambda: socket.create_connection(("127.0.0.1", tcp), DEADLINE_S))
+        client.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=client)
         try:
             async with asyncio.timeout(DEADLINE_S):
                 assert await reader.readline() == b"hello\n"

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.agent.model import ContainerState, Reason, container_name
 from fleet.agent.runtime.podman import PodmanRuntime
-from fleet.agent.runtime.tests.podmans import IMAGE, Podman, free_port, needs_podman
+from fleet.agent.runtime.tests.podmans import IMAGE, Podman, needs_podman
 from fleet.agent.runtime.tests.shop import POLITE, gone, refused, running, shell, spec, state
 from fleet.wire import (
     DeviceId,
@@ -32,11 +32,9 @@ async def test_a_bind_mount_without_its_source_is_refused_when_it_is_made(
     assert await runtime.containers() == []
 
 
-async def test_a_port_that_somebody_else_has_is_named(runtime: PodmanRuntime) -> None:
+async def test_a_port_that_somebody_else_has_is_named(podman: Podman, runtime: PodmanRuntime) -> None:
     """PortTaken at start; once it is free the same container starts."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with podman.inside(lambda: socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         wanted = spec(Service("web", IMAGE, shell(POLITE), ports=(Port(80, port),)))
         container_id = await runtime.create(wanted)
@@ -95,9 +93,9 @@ async def test_a_create_without_its_image_says_so(runtime: PodmanRuntime) -> Non
     await refused(runtime.create(wanted), Reason.IMAGE_MISSING)
 
 
-async def test_a_program_that_is_not_there_fails_the_start(runtime: PodmanRuntime) -> None:
+async def test_a_program_that_is_not_there_fails_the_start(podman: Podman, runtime: PodmanRuntime) -> None:
     """The container can be removed as any other; its port is free at once, though podman itself would hold it on."""
-    ports = (Port(80, free_port()),)
+    ports = (Port(80, podman.free_port()),)
     container_id = await runtime.create(spec(Service("web", IMAGE, ("/not-there",), ports=ports)))
     for _ in range(2):
         assert "/not-there" in await refused(runtime.start(container_id), Reason.START_FAILED)

@@ -130,6 +130,7 @@ def test_each_of_podmans_states_means_one_of_ours(word: str, state: ContainerSta
     assert container.state is state
 
 
+@pytest.mark.rule("A2")
 def test_what_was_made_is_recognised() -> None:
     """Slot and digest come back from the labels; neighbouring ports come joined, and are told apart."""
     wanted = spec()
@@ -143,6 +144,7 @@ def test_what_was_made_is_recognised() -> None:
     assert container.host_ports == {(8080, "TCP"), (8081, "TCP"), (8082, "TCP"), (53, "UDP")}
 
 
+@pytest.mark.rule("A2")
 @pytest.mark.parametrize(
     "found",
     [

@@ -29,6 +29,7 @@ async def test_sigterm_that_is_heard_ends_it_at_once(runtime: PodmanRuntime) -> 
         assert (container.state, container.exit_code) == (ContainerState.EXITED, 0)
 
 
+@pytest.mark.rule("A7")
 @pytest.mark.parametrize("grace_s", [0, 1])
 async def test_sigterm_that_is_ignored_is_followed_by_sigkill(runtime: PodmanRuntime, grace_s: int) -> None:
     """After its own grace, not podman's ten seconds."""
@@ -41,6 +42,7 @@ async def test_sigterm_that_is_ignored_is_followed_by_sigkill(runtime: PodmanRun
         assert (container.state, container.exit_code) == (ContainerState.EXITED, 128 + signal.SIGKILL)
 
 
+@pytest.mark.rule("A7")
 async def test_its_own_signal_stops_it(runtime: PodmanRuntime) -> None:
     """What was baked in when it was made, here one by name and number."""
     script = "trap '' TERM; trap 'exit 7' USR2; echo up; while :; do /bin/busybox sleep 0.05; done"

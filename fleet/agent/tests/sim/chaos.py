@@ -14,6 +14,8 @@ from fleet.wire import DeploymentName, Service, Volume, deployment_name
 _PORTS = {deployment_name("web"): (81, 82, 83), deployment_name("db"): (91, 92)}
 _SERVICES = ("one", "two", "three")
 _IMAGES = ("v1", "v2", "v3")
+_CALM_S = 700.0
+"""Longer than two of the longest pauses."""
 _BEHAVIOURS = ("", "", "", "", "deaf", "crash", "refuse")
 
 
@@ -26,6 +28,7 @@ class Chaos:
         self._kinds: list[Callable[[], None]] = [
             *[self._desired] * 8,
             *[self._restart_agent] * 3,
+            *[self._power_goes] * 2,
             self._delete,
             self._same_again,
             self._dies,
@@ -55,24 +58,33 @@ class Chaos:
             if self._world.agent is None:
                 yield 0.2 + chance.random()
                 self._world.start_agent()
+        self._calm_down()
+        yield _CALM_S
+        self._world.judge.calm(self._world.wanted)
         self._heal()
 
-    def _heal(self) -> None:
+    def _calm_down(self) -> None:
+        """What cannot be made stays so, and what crashes; nothing else goes wrong any more."""
         podman = self._world.podman
-        self._world.tell("chaos", "is over")
+        self._world.tell("chaos", "calms down")
         podman.away = False
-        podman.healed = True
-        podman.missing_images.clear()
         podman.strangers.clear()
-        for name, specs in self._world.disk.items():
-            # What no runtime can make is mended by a new desired state, as in real life.
-            if any(spec.service.volumes for spec in specs.values()):
-                self._put(name, [replace(spec.service, volumes=()) for spec in specs.values()])
         for container in self._in_state(ContainerState.OTHER):
             # Whoever paused one that is not wanted any more never comes back to it.
             spec = self._world.disk.get(container.slot.deployment, {}).get(container.slot.service)
             if spec is not None and spec.digest == container.digest:
                 podman.put(container.id, ContainerState.RUNNING)
+        self._world.changed()
+
+    def _heal(self) -> None:
+        podman = self._world.podman
+        self._world.tell("chaos", "is over")
+        podman.healed = True
+        podman.missing_images.clear()
+        for name, specs in self._world.disk.items():
+            # What no runtime can make is mended by a new desired state, as in real life.
+            if any(spec.service.volumes for spec in specs.values()):
+                self._put(name, [replace(spec.service, volumes=()) for spec in specs.values()])
         self._world.changed()
 
     def _desired(self) -> None:
@@ -109,6 +121,13 @@ class Chaos:
 
     def _restart_agent(self) -> None:
         self._world.kill_agent()
+
+    def _power_goes(self) -> None:
+        self._world.kill_agent()
+        # Podman's word for those that ran when the power went: 4.3 says created.
+        state = self._chance.choice((ContainerState.CREATED, ContainerState.EXITED))
+        for container in self._in_state(ContainerState.RUNNING, ContainerState.OTHER):
+            self._world.podman.put(container.id, state)
 
     def _dies(self) -> None:
         for container in self._some(ContainerState.RUNNING):

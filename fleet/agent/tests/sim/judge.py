@@ -11,6 +11,8 @@ from fleet.agent.tests.fake_podman import FakePodman
 _SLACK_S = 0.2
 """The core decides on a list that is as old; what somebody else changed meanwhile it cannot know."""
 _DEEDS_MAX, _WITHIN_S = 60, 5.0
+_RUNS = ((), ("deaf",))
+"""What a container is told that does not end by itself."""
 
 
 class RuleError(AssertionError):
@@ -24,6 +26,8 @@ class Judge:
         self._podman = podman
         self._now = now
         self._vanished_at: dict[tuple[Slot, str], float] = {}
+        self._stopped: dict[str, str] = {}
+        """Containers that were stopped for a replacement, by id, and the digest of that."""
         self._deeds: dict[Slot, deque[float]] = defaultdict(lambda: deque(maxlen=_DEEDS_MAX))
 
     def vanished(self, container: Container) -> None:
@@ -39,7 +43,7 @@ class Judge:
                 if spec is not None:
                     self._clears(scene, step, spec, container)
             case Start(container):
-                if spec is None or container.digest != spec.digest:
+                if spec is None or (container.digest != spec.digest and self._is_let_go(container, spec)):
                     raise RuleError(f"roll-forward: {step} although it is an old one")
                 if any(container.id == each.id for each in self._podman.running(scene.slot)):
                     raise RuleError(f"healthy-untouched: {step} although it runs")
@@ -63,6 +67,8 @@ class Judge:
 
     def stopping(self, stop: Stop, spec: ServiceSpec | None) -> None:
         """Its probe found every port free."""
+        if spec is not None:
+            self._stopped[stop.container.id] = spec.digest
         if spec is not None and (taken := spec.host_ports & self._podman.strangers):
             raise RuleError(f"last-good: {stop} although {sorted(taken)} is held by a stranger")
 
@@ -76,6 +82,17 @@ class Judge:
             if other is not box.listed:
                 raise RuleError(f"one-runs: {other.name} and {box.listed.name} run at the same time")
 
+    def calm(self, wanted: Mapping[Slot, ServiceSpec]) -> None:
+        """Only what cannot be made is amiss, and all pauses are over: what went before it runs."""
+        for slot, spec in wanted.items():
+            own = [box for box in self._podman.boxes.values() if box.listed.slot == slot]
+            if len(own) != 1 or own[0].listed.digest == spec.digest or own[0].spec.service.command not in _RUNS:
+                continue
+            ports = own[0].listed.host_ports
+            promised = any(ports & other.host_ports for at, other in wanted.items() if at != slot)
+            if not own[0].listed.active and not promised:
+                raise RuleError(f"kept-up: {own[0].listed.name} is {own[0].listed.state}, and {spec} is not made")
+
     def settled(self, wanted: Mapping[Slot, ServiceSpec]) -> None:
         """The faults are over, and the core has nothing to do any more."""
         listed = [box.listed for box in self._podman.boxes.values()]
@@ -83,6 +100,12 @@ class Judge:
         expected = sorted((slot, spec.digest, "running") for slot, spec in wanted.items())
         if there != expected:
             raise RuleError(f"reference: {there} instead of {expected}")
+
+    def _is_let_go(self, container: Container, spec: ServiceSpec) -> bool:
+        """Its replacement is there, or was when it was stopped; unless somebody else took that away."""
+        stopped_for = self._stopped.get(container.id, "")
+        vanished = (container.slot, stopped_for) in self._vanished_at
+        return self._is_made(spec, slack=False) or (stopped_for != "" and not vanished)
 
     def _keeps_a_port(self, scene: Scene, spec: ServiceSpec) -> str | None:
         """Another slot's container that holds a port which is needed, and that nothing is about to stop."""

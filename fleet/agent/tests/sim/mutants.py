@@ -49,15 +49,34 @@ MUTANTS = [
     Mutant(
         "falls back to the old one",
         "roll-forward",
-        "        return Wait(tries.not_before_s)\n    return Create",
-        "        return Start(scene.own[0]) if scene.own else Wait(tries.not_before_s)\n    return Create",
+        "    return (_tidy(scene, others) or pause) if pause else Start(right)",
+        "    return (Start(others[0]) if others else pause) if pause else Start(right)",
+    ),
+    Mutant(
+        "falls back to any old one",
+        "roll-forward",
+        "old = last_good(spec, scene.own)",
+        "old = scene.own[0] if scene.own else None",
+    ),
+    Mutant("lets the last good lie", "kept-up", "if old is None or old.active or", "if True or"),
+    Mutant(
+        "takes the last good for one that is not to come back",
+        "kept-up",
+        "old = last_good(spec, scene.own)",
+        "old = next((c for c in scene.own if c.state is ContainerState.EXITED and c.exit_code == 0), None)",
     ),
     Mutant("makes it once more", "needless", "    if right is None:\n", "    if right is None or not right.active:\n"),
     Mutant(
         "tries without a pause",
         "busy",
-        "if tries.paused(scene.now_s):\n        return Wait(tries.not_before_s)\n    return Create",
-        "if False:\n        return Rest()\n    return Create",
+        "if tries.paused(scene.now_s):\n        return _keep_up",
+        "if False:\n        return _keep_up",
+    ),
+    Mutant(
+        "keeps up without a pause",
+        "busy",
+        "Wait(min(until_s, tries.not_before_s)) if tries.paused(scene.now_s) else Start(old)",
+        "Start(old)",
     ),
     Mutant(
         "starts without a pause",

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 
-from fleet.agent.model import ServiceSpec
+from fleet.agent.model import ServiceSpec, Slot
 from fleet.agent.reconcile import Scene, next_step
 from fleet.agent.steps import Step
 from fleet.agent.tests.fake_podman import FakePodman
@@ -36,6 +36,10 @@ class World:
         self._due: list[tuple[float, int, Pauses, Agent | None]] = []
         self._idle: dict[Pauses, int] = {}
         self._stale: set[int] = set()
+
+    @property
+    def wanted(self) -> dict[Slot, ServiceSpec]:
+        return {spec.slot: spec for specs in self.disk.values() for spec in specs.values()}
 
     def tell(self, who: str, what: object) -> None:
         self._told.append((self.now, who, what))
@@ -98,7 +102,7 @@ class World:
         """Let everything happen that still does, and look whether it ends well."""
         while self.turn():
             pass
-        self.judge.settled({spec.slot: spec for specs in self.disk.values() for spec in specs.values()})
+        self.judge.settled(self.wanted)
         # One look more: whatever is done now breaks a rule of its own.
         self.changed()
         while self.turn():
