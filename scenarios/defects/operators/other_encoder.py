@@ -2,7 +2,7 @@
 
 import json
 
-from fleet import wire
+from fleet import fields
 from fleet.canonical import Json
 from scenarios.defects.defect import Defect
 
@@ -11,7 +11,7 @@ def _patch() -> None:
     def readable(value: Json) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode()
 
-    wire.dumps = readable  # type: ignore[attr-defined] # the name that it imported, not the function
+    fields.dumps = readable  # type: ignore[attr-defined] # the name that it imported, not the function
 
 
 OTHER_ENCODER = Defect(

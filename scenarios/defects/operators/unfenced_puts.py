@@ -22,7 +22,7 @@ def _patch() -> None:
 UNFENCED_PUTS = Defect(
     name="unfenced-puts",
     shape="two-operators",
-    case="both-at-once-one-behind",
+    case="both-at-once-both-behind",
     check="one-edit-k-writes",
     story="Puts were thought harmless, since both operators write the same: only deletes named a revision. During each "
     "rollout every new key was written twice, and agents that act on each message restarted their containers.",
