@@ -35,13 +35,17 @@ _DECODE: Mapping[Bucket, Callable[[bytes], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value that the hand put under a key, on this line of the history."""
+    """One value that the hand put under a key, on this line of the history: when that was acknowledged.
+
+    Who reads it may have acted on it before; nobody did before `invoked_s`.
+    """
 
     line: int
     bucket: Bucket
     key: str
     revision: int
     value: str
+    invoked_s: float
 
     @property
     def names(self) -> Pair | DeviceId | None:
@@ -69,7 +73,7 @@ def planted(history: History, after: int = 0) -> list[Entry]:
     for line, op in history.numbered(Op, lambda o: o.client == HAND and o.outcome == "ok"):
         action, _, bucket = op.action.partition(" ")
         if action == "put" and line > after and op.revision is not None:
-            found.append(Entry(line, Bucket(bucket), op.target, op.revision, op.detail))
+            found.append(Entry(line, Bucket(bucket), op.target, op.revision, op.detail, op.invoked_s))
     return found
 
 

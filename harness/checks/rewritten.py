@@ -95,7 +95,7 @@ def last_good_kept(start: str, end: str) -> Ask:
             if entry.key not in had:
                 continue
             ops = [(line, op) for line, op in history.numbered(Op) if op.target == entry.key and op.outcome == "ok"]
-            theirs = [(line, op) for line, op in ops if entry.line < line < last]
+            theirs = [(line, op) for line, op in ops if op.invoked_s >= entry.invoked_s and line < last]
             wrong += [(line, f"{entry.key} was taken down") for line, op in theirs if op.action == _DELETE_STATE]
             if not any(_says_so(op, had[entry.key]) for _, op in theirs):
                 wrong.append((entry.line, f"the device of {entry.key} did not say that it keeps to what it had"))

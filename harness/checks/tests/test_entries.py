@@ -237,6 +237,17 @@ class TestLastGoodKept:
         """It goes on for the owner that it had, and says that it refused one."""
         assert self.ending(self.refusal()).outcome == "pass"
 
+    def test_said_before_the_hand_heard_of_its_own_write(self) -> None:
+        """A quick device is told of before the acknowledgement of what it acted on."""
+        story = hands()
+        story.by_hand(Bucket.DESIRED_STATE, KEY, BAD)
+        action, detail = self.refusal()
+        story.said(KEY, detail, action=action)
+        *before, by_hand, said = story.records
+        story.records = [*before, said, by_hand]
+        story.asked_and_marked("end")
+        assert asked(self.check, story).outcome == "pass"
+
     @pytest.mark.parametrize(
         ("action", "detail"), [("put device-state", report()), ("put device-state", "{}"), ("silence", "")]
     )
