@@ -3,70 +3,38 @@
 For each message nats-py parses all headers, builds an object, puts it on a queue and starts a coroutine; a replay of
 100,000s of messages needs a few numbers of each. The library has no public door before that, so `TappedClient` has a
 parser of its own (`tap_parser`), and takes the one private method that every other message passes. If a later version
-has other ones there, `new_client` makes a plain client, `tap` says no, and the caller gets its messages the ordinary
+has other ones there, `new_client` makes one without taps, `tap` says no, and the caller gets its messages the ordinary
 way: slower, and the same.
 """
 
-import asyncio
 import inspect
 
-from nats.aio.client import Client, Srv
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import Parser
 
+from fleet.bus.steady import SteadyClient
 from fleet.bus.tap_parser import Tap, TapParser
 
 _HOOK, _PARSER = "_process_msg", "_ps"
 _HOOK_PARAMETERS = ["self", "sid", "subject", "reply", "data", "headers"]
 
 
-class TappedClient(Client):
-    """A client that hands the messages of chosen subscriptions over raw, and leaves no socket and no task behind."""
+class TappedClient(SteadyClient):
+    """A client that hands the messages of chosen subscriptions over raw."""
 
     def __init__(self) -> None:
         super().__init__()
         # By the subscription's number, as it stands on the wire.
         self._taps: dict[bytes, Tap] = {}
         self._ps = TapParser(self, self._taps, self._count)
-        self._attempts: set[asyncio.Task[object] | None] = set()
-        self._over = False
 
     def tap(self, sid: int, tap: Tap) -> None:
         self._taps[b"%d" % sid] = tap
 
     def untap(self, sid: int) -> None:
         self._taps.pop(b"%d" % sid, None)
-
-    async def _process_connect_init(self) -> None:
-        # After a failed greeting the library opens the next socket and forgets this one, which a peer that accepts
-        # and says nothing keeps open: an attempt every few seconds uses them all up.
-        try:
-            await super()._process_connect_init()
-        except BaseException:
-            if self._transport is not None:
-                self._transport.close()  # type: ignore[no-untyped-call] # the library's
-            raise
-
-    async def _attempt_reconnect(self) -> None:
-        attempt = asyncio.current_task()
-        self._attempts.add(attempt)
-        try:
-            await super()._attempt_reconnect()
-        finally:
-            self._attempts.discard(attempt)
-
-    async def _connect_to_server(self, server: Srv) -> None:
-        # A connection that is lost while it is being made has a second attempt beside the first, whose cancellation
-        # the library may swallow; and a closed client may go on with either for ever. Only the newest goes on.
-        attempt = asyncio.current_task()
-        if attempt in self._attempts and (self._over or attempt is not self._reconnection_task):
-            raise asyncio.CancelledError
-        await super()._connect_to_server(server)
-
-    async def _close(self, status: int, do_cbs: bool = True) -> None:
-        self._over = True
-        await super()._close(status, do_cbs)
 
     def _count(self, messages: int, size_bytes: int) -> None:
         self.stats["in_msgs"] += messages
@@ -85,8 +53,8 @@ def new_client() -> Client:
     """A client that can be tapped, if this version of the library allows it."""
     hook = getattr(Client, _HOOK, None)
     if hook is None or list(inspect.signature(hook).parameters) != _HOOK_PARAMETERS:
-        return Client()
-    plain = Client()
+        return SteadyClient()
+    plain = SteadyClient()
     return TappedClient() if type(getattr(plain, _PARSER, None)) is Parser else plain
 
 

@@ -22,9 +22,10 @@ from fleet.wire import (
 )
 from harness.faults import streams
 from harness.faults.buckets import honouring
-from harness.services.nats_client import HarnessClient, close_client
+from harness.services.nats_client import HarnessClient, close_client, connecting
 
-_CONNECT_WITHIN_S = 5
+_ANSWER_WITHIN_S = 5
+_RECONNECT_EVERY_S = 0.02
 
 
 class Orders:
@@ -32,7 +33,7 @@ class Orders:
 
     def __init__(self, client: HarnessClient) -> None:
         self._client = client
-        self._js: JetStreamContext = client.jetstream(timeout=_CONNECT_WITHIN_S)
+        self._js: JetStreamContext = client.jetstream(timeout=_ANSWER_WITHIN_S)
         self._owners: dict[str, Owner] = {}
         self._uids = 0
 
@@ -40,9 +41,8 @@ class Orders:
     async def connect(cls, url: str) -> Self:
         """`close` it. Raises ServiceError."""
         client = HarnessClient()
-        with streams.explained(f"no broker at {url}"):
-            await client.connect(url, name="fleetproof-orders", connect_timeout=_CONNECT_WITHIN_S)
-        return cls(client)
+        async with connecting(client, url, "orders", reconnect_every_s=_RECONNECT_EVERY_S):
+            return cls(client)
 
     async def close(self) -> None:
         """Idempotent."""

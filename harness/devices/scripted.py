@@ -40,11 +40,10 @@ from harness.devices.reading import stored_desired
 from harness.devices.writing import ACK_WITHIN_S, RETRY_EVERY_S
 from harness.errors import ServiceError
 from harness.history import Op, Recorder
-from harness.services.nats_client import HarnessClient, close_client
+from harness.services.nats_client import HarnessClient, close_client, connecting
 from harness.wait import end_tasks, ticks, wait_for
 
 BEAT_EVERY_S = 1.0
-_CONNECT_WITHIN_S = 5
 _RECONNECT_EVERY_S = 1
 _BUCKETS_WITHIN_S = 60.0
 _AT_ONCE_MAX = 64
@@ -98,20 +97,11 @@ class ScriptedDevices(ActingDevices):
         """
         client = HarnessClient()
         devices = cls(client, [device_id(name) for name in names], recorder, labels, beat_every_s)
-        try:
-            # Without a deadline of ours the client would try the first connect for ever, too.
-            async with asyncio.timeout(_CONNECT_WITHIN_S):
-                await client.connect(
-                    url,
-                    name="fleetproof-devices",
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RECONNECT_EVERY_S,
-                    reconnected_cb=devices._reconnected,
-                    error_cb=devices._on_error,
-                )
-        except (NatsError, OSError) as e:
-            await devices.close()
-            raise ServiceError(f"scripted devices: no broker at {url}: {str(e) or type(e).__name__}") from e
+        back, error = devices._reconnected, devices._on_error
+        async with connecting(
+            client, url, "scripted devices", reconnect_every_s=_RECONNECT_EVERY_S, back=back, error=error
+        ):
+            pass
         devices._spawn(devices._join())
         return devices
 

@@ -7,7 +7,6 @@ markers too, and one can listen before the bucket exists. The stream's own count
     asked at a mark -> StreamState, KeysLost  no message tells of keys that vanish with a stream or a purge
 """
 
-import asyncio
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,10 +21,9 @@ from nats.js.errors import NotFoundError
 from fleet.wire import DESIRED_SUBJECT_PREFIX, Bucket, kv_subject, stream_name
 from harness.errors import ServiceError, WaitTimeout
 from harness.history import KeysLost, KvEntry, Recorder, StreamState
-from harness.services.nats_client import HarnessClient, close_client
+from harness.services.nats_client import HarnessClient, close_client, connecting
 from harness.wait import wait_for
 
-CONNECT_WITHIN_S = 5.0
 ANSWER_WITHIN_S = 5.0
 SEEN_WITHIN_S = 2.0
 # Sooner than an operator would: what is stored before we are back has to be read afterwards.
@@ -53,24 +51,10 @@ class BucketObserver:
         """Raises ServiceError if no broker answers there."""
         client = HarnessClient()
         observer = cls(client, recorder)
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                await client.connect(
-                    url,
-                    name="fleetproof-observer",
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RECONNECT_EVERY_S,  # type: ignore[arg-type] # annotated int, given to sleep
-                    disconnected_cb=observer._disconnected,
-                    error_cb=_ignored,
-                )
-                await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
-                await client.flush()
-        except (NatsError, OSError) as e:
-            await observer.close()
-            raise ServiceError(f"the witness of the buckets: no broker at {url}: {str(e) or type(e).__name__}") from e
-        except BaseException:
-            await observer.close()
-            raise
+        who, lost = "the witness of the buckets", observer._disconnected
+        async with connecting(client, url, who, reconnect_every_s=_RECONNECT_EVERY_S, lost=lost):
+            await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
+            await client.flush()
         return observer
 
     async def close(self) -> None:
@@ -210,10 +194,6 @@ class BucketObserver:
                 stored_s=None if stored_s is None else self._recorder.at_wall(stored_s),
             )
         )
-
-
-async def _ignored(_: Exception) -> None:
-    """A server that goes away is what scenarios make; whoever asks it then gets the error."""
 
 
 def _made_s(info: StreamInfo) -> float:

@@ -17,11 +17,10 @@ from nats.js.errors import NotFoundError
 from fleet.wire import Bucket, kv_subject, stream_name
 from harness.errors import ServiceError, WaitTimeout
 from harness.history import KvEntry, Recorder
-from harness.services.nats_client import HarnessClient, close_client
+from harness.services.nats_client import HarnessClient, close_client, connecting
 from harness.wait import end_tasks, ticks, wait_for
 
 WITNESSED = (Bucket.DEVICE_INFO, Bucket.DEVICE_STATE, Bucket.DEVICE_HEARTBEAT)
-CONNECT_WITHIN_S = 5.0
 ANSWER_WITHIN_S = 2.0
 SEEN_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.1
@@ -55,21 +54,8 @@ class ReportObserver:
         """Raises ServiceError if no broker answers there."""
         client = HarnessClient()
         observer = cls(client, recorder)
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                await client.connect(
-                    url,
-                    name="fleetproof-report-observer",
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RECONNECT_EVERY_S,  # type: ignore[arg-type] # annotated int, given to sleep
-                    error_cb=_ignored,
-                )
-        except (NatsError, OSError) as e:
-            await observer.close()
-            raise ServiceError(f"the witness of reports: no broker at {url}: {str(e) or type(e).__name__}") from e
-        except BaseException:
-            await observer.close()
-            raise
+        async with connecting(client, url, "the witness of reports", reconnect_every_s=_RECONNECT_EVERY_S):
+            pass
         observer._task = asyncio.create_task(observer._follow(), name="witness of reports")
         return observer
 
@@ -169,7 +155,3 @@ class ReportObserver:
             seen.newest, seen.held[key] = revision, revision
 
         return read
-
-
-async def _ignored(_: Exception) -> None:
-    """A server that goes away is what scenarios make; whoever asks it then gets the error."""

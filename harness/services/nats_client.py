@@ -2,9 +2,15 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
 from nats.aio.client import Client, Srv
 from nats.errors import Error as NatsError
+
+from harness.errors import ServiceError
+
+CONNECT_WITHIN_S: Final = 5.0
 
 
 class HarnessClient(Client):
@@ -44,6 +50,46 @@ class HarnessClient(Client):
             raise
 
 
+@contextlib.asynccontextmanager
+async def connecting(
+    client: HarnessClient,
+    url: str,
+    who: str,
+    *,
+    reconnect_every_s: float,
+    lost: Callable[[], Awaitable[None]] | None = None,
+    back: Callable[[], Awaitable[None]] | None = None,
+    error: Callable[[Exception], Awaitable[None]] | None = None,
+) -> AsyncIterator[None]:
+    """Connect; then it reconnects for ever. The body says what has to work besides, within the same time.
+
+    `error` is told of errors of the connection, which are otherwise ignored: a server that goes away is what scenarios
+    make, and whoever asks it then gets the error.
+
+    Raises:
+        ServiceError: no broker answers there; the client is closed then, as it is whatever else ends the body.
+    """
+    try:
+        # Without a deadline of ours the client would try the first connect for ever, too.
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            await client.connect(
+                url,
+                name=f"fleetproof {who}",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=reconnect_every_s,  # type: ignore[arg-type] # annotated int, given to sleep
+                disconnected_cb=lost,
+                reconnected_cb=back,
+                error_cb=error or _ignored,
+            )
+            yield
+    except (NatsError, OSError) as e:
+        await close_client(client)
+        raise ServiceError(f"{who}: no broker at {url}: {str(e) or type(e).__name__}") from e
+    except BaseException:
+        await close_client(client)
+        raise
+
+
 async def close_client(client: Client) -> None:
     """Close it, also if its server was killed: then the client gives up half way and leaves tasks behind."""
     # nats-py declares them as None, which they are not once they run; there is no other way to them.
@@ -57,3 +103,7 @@ async def close_client(client: Client) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ignored(_: Exception) -> None:
+    """See `connecting`."""

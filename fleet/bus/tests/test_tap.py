@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus import tap as tap_module
+from fleet.bus.steady import SteadyClient
 from fleet.bus.tap import TappedClient, new_client, raw_headers, tap, untap
 from fleet.bus.tap_parser import Raw
 from fleet.bus.tests.servers import DEADLINE_S
@@ -57,11 +58,11 @@ async def test_others_come_as_ever(client: Client) -> None:
 async def test_another_version_of_the_library_is_not_touched(
     monkeypatch: pytest.MonkeyPatch, client: Client, parameters: list[str] | None
 ) -> None:
-    """With another private method, or none, a plain client is made and `tap` says no."""
+    """With another private method, or none, a client without taps is made and `tap` says no."""
     monkeypatch.setattr(tap_module, "_HOOK", "_process_msg" if parameters else "_gone")
     monkeypatch.setattr(tap_module, "_HOOK_PARAMETERS", parameters)
     plain = new_client()
-    assert type(plain) is Client
+    assert type(plain) is SteadyClient
     subscription = await client.subscribe("a")
     assert not tap(plain, subscription, lambda _: None)
     untap(plain, subscription)

@@ -26,6 +26,7 @@ from harness.devices.tests.broker import DEADLINE_S, Broker, desired_by, pair_of
 from harness.env import Foundation
 from harness.errors import ServiceError
 from harness.leaks import consumers
+from harness.services import nats_client
 from harness.services.toxiproxy import Proxy
 from harness.wait import wait_for
 
@@ -294,7 +295,7 @@ async def test_closed_devices_take_no_report(broker: Broker, devices: ScriptedDe
 
 async def test_no_broker(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that is not there is one clear error, within the deadline."""
-    monkeypatch.setattr(scripted_module, "_CONNECT_WITHIN_S", 0.3)
+    monkeypatch.setattr(nats_client, "CONNECT_WITHIN_S", 0.3)
     await broker.server.kill()
     with pytest.raises(ServiceError, match="no broker at"):
         await ScriptedDevices.start(broker.server.url, IDS, broker.recorder)

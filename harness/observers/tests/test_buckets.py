@@ -12,6 +12,7 @@ from harness.errors import ServiceError
 from harness.history import KeysLost, KvEntry, StreamState
 from harness.observers import buckets as buckets_module
 from harness.observers.buckets import BucketObserver
+from harness.services import nats_client
 
 PAIR = pair_of("site.rack.one")
 STREAM = stream_name(Bucket.DESIRED_STATE)
@@ -79,7 +80,7 @@ async def test_the_state_of_a_stream(broker: Broker) -> None:
 
 async def test_no_broker(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """One clear error within the deadline, and nothing left of the attempt."""
-    monkeypatch.setattr(buckets_module, "CONNECT_WITHIN_S", 0.3)
+    monkeypatch.setattr(nats_client, "CONNECT_WITHIN_S", 0.3)
     await broker.server.kill()
     with pytest.raises(ServiceError, match="no broker at"):
         await BucketObserver.start(broker.server.url, broker.recorder)

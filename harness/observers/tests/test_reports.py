@@ -12,6 +12,7 @@ from harness.faults.buckets import honouring
 from harness.history import KvEntry
 from harness.observers import reports as reports_module
 from harness.observers.reports import ReportObserver
+from harness.services import nats_client
 
 KEY = kv_subject(Bucket.DEVICE_STATE, "state.edge-1.web")
 
@@ -96,7 +97,7 @@ async def test_what_was_purged_is_not_waited_for_long(broker: Broker, monkeypatc
 
 async def test_no_broker(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """One clear line."""
-    monkeypatch.setattr(reports_module, "CONNECT_WITHIN_S", 0.5)
+    monkeypatch.setattr(nats_client, "CONNECT_WITHIN_S", 0.5)
     await broker.server.kill()
     with pytest.raises(ServiceError, match="the witness of reports: no broker at"):
         await ReportObserver.start(broker.server.url, broker.recorder)
