@@ -18,13 +18,13 @@ from datetime import datetime
 import msgspec
 
 from fleet.kube.objects import Deployment, Device
+from fleet.operator.comparing import Comparisons
 from fleet.operator.decoding import Report
 from fleet.operator.liveness import Liveness, Verdict
 from fleet.operator.matching import Matcher
 from fleet.operator.tally import STANDING_OF_PHASE, Failure, Standing, Tally
 from fleet.wire import DeploymentName, DesiredState, DeviceId, Pair
 
-_VALUES_REMEMBERED_MAX = 1024
 _COUNTED = {Verdict.SILENT: Standing.STALE, Verdict.UNKNOWN: Standing.UNDECIDED}
 
 
@@ -65,13 +65,12 @@ class FleetState:
         self.dirty_deployments: set[DeploymentName] = set()
         self.dirty_devices: set[DeviceId] = set()
         self._matcher = Matcher()
+        self._comparisons = Comparisons()
         self._keys_of_deployment: defaultdict[DeploymentName, set[Pair]] = defaultdict(set)
         self._reports_of_device: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
         self._standings: dict[Pair, Standing] = {}
         self._settled: set[Pair] = set()
         self._judging = True
-        # Is this very value what the Deployment asks for? Many keys share one value, and few values are compared.
-        self._same_score: defaultdict[DeploymentName, dict[int, tuple[DesiredState, bool]]] = defaultdict(dict)
 
     # Events of the Kubernetes API
 
@@ -87,8 +86,8 @@ class FleetState:
             deployment.generation,
             deployment.score,
         ):
-            self._same_score.pop(name, None)
-            self._settle_keys(name)
+            self._comparisons.forget(name)
+            self._settle_keys(deployment)
         if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
             self._matcher.put_deployment(deployment)
             selected = self._matcher.devices_of(name)
@@ -100,7 +99,7 @@ class FleetState:
         if self.deployments.pop(name, None) is None:
             return
         self._matcher.drop_deployment(name)
-        self._same_score.pop(name, None)
+        self._comparisons.forget(name)
         self._unlink([Pair(device, name) for device in self.matched[name]])
         for pair in self._keys_of_deployment[name]:
             self._resettle(pair)
@@ -290,8 +289,9 @@ class FleetState:
 
     def _resettle(self, pair: Pair) -> None:
         """The key or its Deployment changed: compare them once, here, and not at every report."""
-        cell = self.desired.get(pair)
-        settled = cell is not None and cell.value is not None and self._is_wanted(pair.deployment, cell.value)
+        deployment, cell = self.deployments.get(pair.deployment), self.desired.get(pair)
+        value = cell.value if cell is not None else None
+        settled = deployment is not None and value is not None and self._comparisons.is_wanted(deployment, value)
         if settled != (pair in self._settled):
             if pair in self._standings:
                 self.tallies[pair.deployment].unsettled += -1 if settled else 1
@@ -304,8 +304,9 @@ class FleetState:
         self._judge(pair)
         self._reclassify(pair)
 
-    def _settle_keys(self, name: DeploymentName) -> None:
+    def _settle_keys(self, deployment: Deployment) -> None:
         """A Deployment is new, or asks for something else: judge all keys that it has."""
+        name = deployment.name
         keys, matched = self._keys_of_deployment[name], self.matched[name]
         if matched:
             self.dirty_pairs.update([Pair(device, name) for device in matched])
@@ -313,26 +314,14 @@ class FleetState:
                 self._resettle(pair)
             return
         # Nothing counts yet: what a first replay brings.
-        cells, is_wanted, settled = self.desired, self._is_wanted, self._settled
+        cells, is_wanted, settled = self.desired, self._comparisons.is_wanted, self._settled
         for pair in keys:
             value = cells[pair].value
-            if value is not None and is_wanted(name, value):
+            if value is not None and is_wanted(deployment, value):
                 settled.add(pair)
             else:
                 settled.discard(pair)
         self.dirty_pairs |= keys
-
-    def _is_wanted(self, name: DeploymentName, value: DesiredState) -> bool:
-        deployment = self.deployments.get(name)
-        if deployment is None or value.owner.uid != deployment.uid:
-            return False
-        known = self._same_score[name].get(id(value))
-        if known is None:
-            if len(self._same_score[name]) >= _VALUES_REMEMBERED_MAX:
-                self._same_score[name].clear()
-            # The value is kept beside its verdict, so that no other can get its id.
-            known = self._same_score[name][id(value)] = (value, value.score == deployment.score)
-        return known[1]
 
     def _reclassify(self, pair: Pair) -> None:
         """An input of the pair's standing changed: move it between the counts if it is matched."""

@@ -2,7 +2,7 @@
 
 from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
-from harness.checks.window import Window, read_at
+from harness.checks.window import Marks, Window, between, read_at
 from harness.history import History
 
 
@@ -11,10 +11,7 @@ def consumers_unchanged(start: str, end: str) -> Ask:
     """`consumers-unchanged`: every stream has as many consumers at mark `end` as it had at mark `start`."""
     name, window = "consumers-unchanged", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         more: list[str] = []
         total = 0
@@ -31,4 +28,4 @@ def consumers_unchanged(start: str, end: str) -> Ask:
             return inconclusive(name, f"no stream had a consumer at {start}: nobody was there who could leave one")
         return passed(name, f"{total} consumers on {len(Bucket)} streams, at {start} and at {end}")
 
-    return ask
+    return between(name, window, ask)

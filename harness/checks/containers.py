@@ -9,7 +9,7 @@ from fleet.errors import WireError
 from fleet.wire import Bucket, Score, decode_desired_state, parse_desired_key
 from harness.checks.container_lives import Life, Run, Slot, events, lives, written
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.history import History, KvEntry
 
 
@@ -99,10 +99,7 @@ def runs_as_desired(device: str) -> Ask:
 def _left_alone(name: str, window: Window, slots: Sequence[str], *, slot_as_well: bool) -> Ask:
     """`slot_as_well`: nothing may happen to any other container of the slots either."""
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, begin), (last, finish) = marks
         ran = [life for life in lives(history) if life.ran_at(begin.at_s)]
         watched = [life for life in ran if not slots or written(life.slot) in slots]
@@ -128,7 +125,7 @@ def _left_alone(name: str, window: Window, slots: Sequence[str], *, slot_as_well
         reason = f"{len(watched)} containers ran from {window.start} to {window.end}, and nothing was done to them"
         return passed(name, reason, [first, last])
 
-    return ask
+    return between(name, window, ask)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from fleet.errors import WireError
 from fleet.wire import decode_device_state
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
 from harness.checks.reference import World, status_shown, witness_gap
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.history import History, Op, Resource
 
 
@@ -19,10 +19,7 @@ def event_time_wins(start: str, end: str) -> Ask:
     """
     name, window = "event-time-wins", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         if (gap := witness_gap(history)) is not None:
             return inconclusive(name, gap)
         (first, _), (last, _) = marks
@@ -47,7 +44,7 @@ def event_time_wins(start: str, end: str) -> Ask:
             return failed(name, reason, sorted({line for line, _ in wrong}))
         return passed(name, f"{told} were stored between {start} and {end}, and every status is right")
 
-    return ask
+    return between(name, window, ask)
 
 
 def _late_and_tied(history: History, first: int, last: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from fleet.errors import WireError
 from fleet.wire import Bucket, Owner, Phase, Score, decode_desired_state, decode_device_state
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import score_of, selects, status_shown
-from harness.checks.window import Window, patches_in
+from harness.checks.window import Marks, Window, between, patches_in
 from harness.history import History, KvEntry, Op, Record, Request, Resource
 
 # Whoever writes a status has seen all that is older than this: no operator may write while it lags further behind.
@@ -187,11 +187,11 @@ def patches_match_status_changes(start: str, end: str) -> Ask:
     """
     name, window = "one-patch-per-change", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks, patches = window.marks(history), patches_in(history, window)
-        if marks is None or isinstance(patches, str):
-            return inconclusive(name, window.missing if isinstance(patches, list) else patches)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
+        patches = patches_in(history, window)
+        if isinstance(patches, str):
+            return inconclusive(name, patches)
         status: dict[str, bytes] = {}
         changed = 0
         for line, resource in history.numbered(Resource, lambda r: r.kind == "Deployment"):
@@ -214,4 +214,4 @@ def patches_match_status_changes(start: str, end: str) -> Ask:
             return inconclusive(name, f"no status changed between {start} and {end}")
         return passed(name, f"{len(patches)} status patches for {changed} changes of a status")
 
-    return ask
+    return between(name, window, ask)

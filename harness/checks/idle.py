@@ -2,7 +2,7 @@
 
 from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
-from harness.checks.window import Window, read_at
+from harness.checks.window import Marks, Window, between, read_at
 from harness.history import History, Request, StreamState
 
 _USER = "operator"
@@ -17,10 +17,7 @@ def no_kubernetes_writes(start: str, end: str, beats_min: int) -> Ask:
     """
     name, window = "no-kubernetes-writes", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first_line, first), (last_line, last) = marks
         beats = _beats(history, first_line, last_line)
         if beats is None:
@@ -38,7 +35,7 @@ def no_kubernetes_writes(start: str, end: str, beats_min: int) -> Ask:
             return inconclusive(name, f"{beats} heartbeats were stored between {start} and {end}, not {beats_min}")
         return passed(name, f"{beats} heartbeats between {start} and {end}, and the operator wrote no object")
 
-    return ask
+    return between(name, window, ask)
 
 
 def _beats(history: History, first_line: int, last_line: int) -> int | None:

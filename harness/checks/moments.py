@@ -2,49 +2,46 @@
 
 from harness.checks.judge import Ask, Finding, check_of, inconclusive, passed
 from harness.checks.life import CONVERGED, started_after
+from harness.checks.window import Marks, Window, between
 from harness.history import Gate, History, Recovery
 
 
 @check_of
 def while_recovering(start: str, end: str) -> Ask:
     """`while-recovering`: no operator that was started after mark `start` had converged at mark `end`."""
-    name = "while-recovering"
+    name, window = "while-recovering", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        first, last = history.mark(start), history.mark(end)
-        if first is None or last is None or first[0] >= last[0]:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
-        converged = _converged_first(history, first[0])
+    def ask(history: History, marks: Marks) -> Finding:
+        (first, _), (last, finish) = marks
+        converged = _converged_first(history, first)
         if isinstance(converged, str):
-            return inconclusive(name, converged, [first[0]])
+            return inconclusive(name, converged, [first])
         line, recovery = converged
-        if line < last[0]:
-            reason = f"{recovery.process} had converged {last[1].at_s - recovery.at_s:.2f} s before {end}"
-            return inconclusive(name, reason, [line, last[0]])
-        return passed(name, f"{recovery.process} was still recovering at {end}", [last[0], line])
+        if line < last:
+            reason = f"{recovery.process} had converged {finish.at_s - recovery.at_s:.2f} s before {end}"
+            return inconclusive(name, reason, [line, last])
+        return passed(name, f"{recovery.process} was still recovering at {end}", [last, line])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
 def right_after_convergence(start: str, end: str, limit_s: float) -> Ask:
     """`right-after-convergence`: mark `end` is at most `limit_s` after an operator that was started first converged."""
-    name = "right-after-convergence"
+    name, window = "right-after-convergence", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        first, last = history.mark(start), history.mark(end)
-        if first is None or last is None or first[0] >= last[0]:
-            return inconclusive(name, f"the history has no complete window from {start} to {end}")
-        converged = _converged_first(history, first[0])
+    def ask(history: History, marks: Marks) -> Finding:
+        (first, _), (last, finish) = marks
+        converged = _converged_first(history, first)
         if isinstance(converged, str):
-            return inconclusive(name, converged, [first[0]])
+            return inconclusive(name, converged, [first])
         line, recovery = converged
-        after_s = last[1].at_s - recovery.at_s
+        after_s = finish.at_s - recovery.at_s
         reason = f"{end} was {after_s:.2f} s after {recovery.process} had converged (limit {limit_s:g} s)"
-        lines = [line, last[0]]
+        lines = [line, last]
         return passed(name, reason, lines) if 0 <= after_s <= limit_s else inconclusive(name, reason, lines)
 
-    return ask
+    return between(name, window, ask)
 
 
 def _converged_first(history: History, start_line: int) -> tuple[int, Recovery] | str:

@@ -3,7 +3,7 @@
 from fleet.errors import WireError
 from fleet.wire import Bucket, decode_heartbeat
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.history import History, KvEntry
 
 
@@ -15,10 +15,7 @@ def one_acts(start: str, end: str) -> Ask:
     """
     name, window = "one-agent-acts", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         found = {who: line for line, who in _beats(history) if first < line < last}
         if not found:
@@ -27,7 +24,7 @@ def one_acts(start: str, end: str) -> Ask:
             return failed(name, f"{len(found)} agents beat between {start} and {end}: both act", list(found.values()))
         return passed(name, f"one agent beat between {start} and {end}", list(found.values()))
 
-    return ask
+    return between(name, window, ask)
 
 
 def _beats(history: History) -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
 from harness.checks.reference import Key, World, witness_gap
 from harness.checks.timeline import Timeline
-from harness.checks.window import Window, read_at
+from harness.checks.window import Marks, Window, between, read_at
 from harness.history import History, KvEntry, Op, Resource
 
 _BY_DEVICES = (Bucket.DEVICE_INFO, Bucket.DEVICE_STATE, Bucket.DEVICE_HEARTBEAT)
@@ -57,10 +57,7 @@ def reports_back(start: str, end: str) -> Ask:
     """`reports-back`: the buckets that devices write hold at `end` as many keys as at `start`, or more."""
     name, window = "reports-back", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         before = {bucket: read_at(history, bucket, first) for bucket in _BY_DEVICES}
         after = {bucket: read_at(history, bucket, last) for bucket in _BY_DEVICES}
@@ -76,7 +73,7 @@ def reports_back(start: str, end: str) -> Ask:
             return failed(name, reason, [first, last])
         return passed(name, f"devices' buckets hold {sum(now.values())} keys at {end}, {sum(held.values())} at {start}")
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of

@@ -7,7 +7,7 @@ from fleet.wire import Bucket, Owner, decode_desired_state, decode_device_state,
 from harness.checks.entries import Entry, planted
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import World
-from harness.checks.window import Window, until, writes_in
+from harness.checks.window import Marks, Window, between, until, writes_in
 from harness.history import History, KvEntry, Op, Recovery
 
 _PUT_STATE = f"put {Bucket.DEVICE_STATE}"
@@ -23,10 +23,10 @@ def rewritten_once(start: str, end: str) -> Ask:
     """
     name, window = "rewritten-once", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks, writes = window.marks(history), writes_in(history, window)
-        if marks is None or isinstance(writes, str):
-            return inconclusive(name, writes if isinstance(writes, str) else window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
+        writes = writes_in(history, window)
+        if isinstance(writes, str):
+            return inconclusive(name, writes)
         # What was wanted then: a later edit asks for something else.
         world = World.at_end(until(history, end) or history)
         by_hand = {e.key: e for e in planted(history, marks[0][0]) if e.bucket is Bucket.DESIRED_STATE}
@@ -55,7 +55,7 @@ def rewritten_once(start: str, end: str) -> Ask:
         reason = f"{count} keys were put right by one write each, {len(due) - count} were left as they are"
         return passed(name, reason, [line for key in due for line in rewrites[key]])
 
-    return ask
+    return between(name, window, ask)
 
 
 def _is_wrong(entry: Entry, world: World) -> bool:
@@ -77,10 +77,7 @@ def last_good_kept(start: str, end: str) -> Ask:
     """
     name, window = "last-good-kept", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         bad = [
             e
@@ -103,7 +100,7 @@ def last_good_kept(start: str, end: str) -> Ask:
             return failed(name, wrong[0][1], sorted({line for line, _ in wrong}))
         return passed(name, f"for {len(had)} keys the devices kept to what they had, and said so")
 
-    return ask
+    return between(name, window, ask)
 
 
 def _owner_before(history: History, entry: Entry) -> Owner | None:

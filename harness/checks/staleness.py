@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import World, selects, status_aggregate
 from harness.checks.silence import COMES_BACK, FALLS_SILENT, stale_after_s, without_power
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.history import Fault, History, Op, Resource
 
 # A device's last beat came up to one interval before its power went; devices of the harness beat at least this often.
@@ -25,10 +25,7 @@ def stale_told(start: str, end: str) -> Ask:
     """
     name, window = "stale-told", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         until_start = History(history.records[:first])
         back = {op.client for line, op in history.numbered(Op) if first < line < last and op.action in COMES_BACK}
@@ -54,7 +51,7 @@ def stale_told(start: str, end: str) -> Ask:
         reason = f"{len(stale)} Deployments show {stale.total()} devices as stale from {start} to {end}"
         return passed(name, reason, [first, last])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check

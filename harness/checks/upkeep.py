@@ -4,12 +4,12 @@ Requests are those that the fault point before a device's podman saw.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.checks.container_lives import Life, in_slot, lives, written
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
 from harness.checks.reporting import reasons_of, stored_reports
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.history import ContainerEvent, Gate, History
 
 _PODMAN = "podman"
@@ -23,10 +23,7 @@ def looked(start: str, end: str, least: int) -> Ask:
     """`looked`: podman was asked at least so many times for its containers between the marks."""
     name, window = "looked", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         count = sum(
             first < line < last and gate.event == "passed" and gate.method == "GET" and _LIST in gate.path
@@ -35,7 +32,7 @@ def looked(start: str, end: str, least: int) -> Ask:
         words = f"podman was asked for its containers {count} times between {start} and {end} (at least {least})"
         return (passed if count >= least else inconclusive)(name, words, [first, last])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -46,14 +43,8 @@ def kept(device: str, start: str, end: str) -> Ask:
     """
     name, window = "kept", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
-        (first, begin), (last, finish) = marks
-        ran = [life for life in lives(history) if life.slot.device == device and life.ran_at(begin.at_s)]
-        if not ran:
-            return inconclusive(name, f"nothing ran on {device} at {start}", [first])
+    def ask(history: History, marks: Marks, ran: Sequence[Life]) -> Finding:
+        (first, _), (last, finish) = marks
         for life in ran:
             if not life.ran_at(finish.at_s):
                 now = _runs(history, device, written(life.slot), finish.at_s)
@@ -61,7 +52,7 @@ def kept(device: str, start: str, end: str) -> Ask:
                 return failed(name, f"{life.slot}: {life.short} ran at {start}, and {words} at {end}", [first, last])
         return passed(name, f"{len(ran)} containers of {device} ran at {start} and run at {end}", [first, last])
 
-    return ask
+    return _of_what_ran(name, device, window, ask)
 
 
 @check_of
@@ -69,14 +60,8 @@ def made_again(device: str, start: str, end: str) -> Ask:
     """`made-again`: in each slot in which a container ran at mark `start`, another one of its image runs at `end`."""
     name, window = "made-again", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
-        (first, begin), (last, finish) = marks
-        ran = [life for life in lives(history) if life.slot.device == device and life.ran_at(begin.at_s)]
-        if not ran:
-            return inconclusive(name, f"nothing ran on {device} at {start}", [first])
+    def ask(history: History, marks: Marks, ran: Sequence[Life]) -> Finding:
+        (first, _), (last, finish) = marks
         for life in ran:
             now = _runs(history, device, written(life.slot), finish.at_s)
             if now is None or now.id == life.id or now.image != life.image:
@@ -84,7 +69,7 @@ def made_again(device: str, start: str, end: str) -> Ask:
                 return failed(name, f"{life.slot}: {life.short} ran at {start}, {words} runs at {end}", [first, last])
         return passed(name, f"{len(ran)} containers of {device} were made again", [first, last])
 
-    return ask
+    return _of_what_ran(name, device, window, ask)
 
 
 @check_of
@@ -111,10 +96,7 @@ def stranger_untouched(container: str, start: str, end: str) -> Ask:
     """`stranger-untouched`: between the marks nothing happened to that container (its name), which no agent made."""
     name, window = "stranger-untouched", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, begin), (last, finish) = marks
         events = list(history.numbered(ContainerEvent, lambda e: container in (e.name, e.id)))
         if not any(event.happened_s < begin.at_s for _, event in events):
@@ -125,7 +107,7 @@ def stranger_untouched(container: str, start: str, end: str) -> Ask:
             return failed(name, f"{container} between {start} and {end}: {told}", [line for line, _ in done])
         return passed(name, f"nothing happened to {container} between {start} and {end}", [first, last])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -133,10 +115,7 @@ def said_meanwhile(device: str, deployment: str, reason: str, start: str, end: s
     """`said-meanwhile`: between the marks a report of the deployment had that reason in its error."""
     name, window = "said-meanwhile", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         said = [
             (line, report.last_error or "")
@@ -149,7 +128,7 @@ def said_meanwhile(device: str, deployment: str, reason: str, start: str, end: s
             return failed(name, f"{deployment} of {device}: {reason} was not said between {start} and {end}: {words}")
         return passed(name, f"{deployment} of {device}: {found[1]}", [found[0]])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -160,10 +139,7 @@ def nothing_concluded(device: str, deployment: str, start: str, end: str) -> Ask
     """
     name, window = "nothing-concluded", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         told = [
             (line, report) for line, of, name_, report in stored_reports(history) if (of, name_) == (device, deployment)
@@ -188,7 +164,7 @@ def nothing_concluded(device: str, deployment: str, start: str, end: str) -> Ask
                 return failed(name, f"{deployment} of {device}: from silence it reported {words}", [line])
         return passed(name, f"{deployment} of {device}: {count} reports, all {was.phase} as before", [first, last])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -196,10 +172,7 @@ def podman_not_hammered(start: str, end: str, per_s_max: int) -> Ask:
     """`podman-not-hammered`: of the requests between the marks that got no answer, few came in any one second."""
     name, window = "podman-not-hammered", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         within: deque[tuple[int, float]] = deque()
         worst: list[int] = []
@@ -219,7 +192,22 @@ def podman_not_hammered(start: str, end: str, per_s_max: int) -> Ask:
         words = f"{len(worst)} requests in the worst second (at most {per_s_max}), {total} in all while it was away"
         return (passed if len(worst) <= per_s_max else failed)(name, words, [worst[0], worst[-1]])
 
-    return ask
+    return between(name, window, ask)
+
+
+def _of_what_ran(
+    name: str, device: str, window: Window, ask: Callable[[History, Marks, Sequence[Life]], Finding]
+) -> Ask:
+    """As `between`, and told what ran on the device at the first mark: if nothing did, it is inconclusive."""
+
+    def ask_with_lives(history: History, marks: Marks) -> Finding:
+        first, begin = marks[0]
+        ran = [life for life in lives(history) if life.slot.device == device and life.ran_at(begin.at_s)]
+        if not ran:
+            return inconclusive(name, f"nothing ran on {device} at {window.start}", [first])
+        return ask(history, marks, ran)
+
+    return between(name, window, ask_with_lives)
 
 
 def _requests(history: History) -> Iterator[tuple[int, Gate]]:

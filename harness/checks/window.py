@@ -1,10 +1,15 @@
 """The stretch of a history between two marks, and what was written to the two ends of the product in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from fleet.wire import Bucket
+from harness.checks.judge import Ask, Finding, inconclusive
 from harness.history import History, KvEntry, Mark, Record, Request, StreamState
+
+Marks = tuple[tuple[int, Mark], tuple[int, Mark]]
+"""The first and the last mark of a window, each with its line number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +19,7 @@ class Window:
     start: str
     end: str
 
-    def marks(self, history: History) -> tuple[tuple[int, Mark], tuple[int, Mark]] | None:
+    def marks(self, history: History) -> Marks | None:
         """Both marks with their line numbers, or None if one is missing or they are in the wrong order."""
         first, last = history.mark(self.start), history.mark(self.end)
         if first is None or last is None or first[0] >= last[0]:
@@ -24,6 +29,16 @@ class Window:
     @property
     def missing(self) -> str:
         return f"the history has no complete window from {self.start} to {self.end}"
+
+
+def between(name: str, window: Window, ask: Callable[[History, Marks], Finding]) -> Ask:
+    """What a check of that name does that is told the marks of its window: without them it is inconclusive."""
+
+    def ask_with_marks(history: History) -> Finding:
+        marks = window.marks(history)
+        return inconclusive(name, window.missing) if marks is None else ask(history, marks)
+
+    return ask_with_marks
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from fleet.canonical import dumps
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import World, witness_gap
-from harness.checks.window import Window, patches_in, writes_in
+from harness.checks.window import Marks, Window, between, patches_in, writes_in
 from harness.history import History, KvEntry, Resource
 
 # An empty status, as canonical JSON.
@@ -64,10 +64,7 @@ def status_unchanged(start: str, end: str) -> Ask:
     """`status-bytes-unchanged`: every Deployment's status is byte for byte what it was at `start`."""
     name, window = "status-bytes-unchanged", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         before: dict[str, bytes] = {}
         changed: list[int] = []
@@ -88,7 +85,7 @@ def status_unchanged(start: str, end: str) -> Ask:
             return inconclusive(name, f"no Deployment had a status at {start}")
         return passed(name, f"the status of {len(before)} Deployments is byte for byte the same")
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of

@@ -4,7 +4,7 @@ from fleet.errors import WireError
 from fleet.wire import Bucket, Score, decode_desired_state
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
 from harness.checks.reference import witness_gap
-from harness.checks.window import Window, read_at, writes_in
+from harness.checks.window import Marks, Window, between, read_at, writes_in
 from harness.history import History, KvEntry, Process, Recovery, Request
 
 _WRITING = frozenset({"create", "update", "patch", "delete"})
@@ -18,17 +18,15 @@ def fleet_kept(start: str, end: str) -> Ask:
     """
     name, window = "fleet-kept", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks, writes = window.marks(history), writes_in(history, window)
-        if marks is None or isinstance(writes, str):
-            return inconclusive(name, window.missing if marks is None else str(writes))
+    def ask(history: History, marks: Marks) -> Finding:
+        begin, writes = marks[0][1], writes_in(history, window)
+        if isinstance(writes, str):
+            return inconclusive(name, writes)
         seen = f"{writes.stored} writes were stored, the witness saw {len(writes.entries)}"
         if (gap := witness_gap(history) or (None if writes.complete else seen)) is not None:
             return inconclusive(name, gap)
         live: dict[str, Score | None] = {}
-        for _, entry in history.numbered(
-            KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE and e.at_s < marks[0][1].at_s
-        ):
+        for _, entry in history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE and e.at_s < begin.at_s):
             live[entry.key] = _score(entry)
         live = {key: score for key, score in live.items() if score is not None}
         if not live:
@@ -48,7 +46,7 @@ def fleet_kept(start: str, end: str) -> Ask:
             )
         return passed(name, f"all {len(live)} keys of {start} kept their score until {end}")
 
-    return ask
+    return between(name, window, ask)
 
 
 def _score(entry: KvEntry) -> Score | None:
@@ -66,10 +64,7 @@ def nothing_written(start: str, end: str) -> Ask:
     """`nothing-written`: between two marks no operator wrote a key or an object, or made a bucket."""
     name, window = "nothing-written", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, begin), (last, finish) = marks
         if not history.of(Request):
             return inconclusive(name, "the API server's audit log showed no request at all")
@@ -95,7 +90,7 @@ def nothing_written(start: str, end: str) -> Ask:
             return failed(name, f"between {start} and {end} {', '.join(found)}", [*lines, *(n for n, _ in requests)])
         return passed(name, f"no key, no object and no bucket was written between {start} and {end}")
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -103,10 +98,7 @@ def brake_told(start: str, end: str, words: str) -> Ask:
     """`brake-told`: between two marks an operator said at /recovery that a sweep waits, and why: `words` are in it."""
     name, window = "brake-told", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         said = [(n, r.held) for n, r in history.numbered(Recovery) if first < n < last and r.held is not None]
         for line, held in said:
@@ -115,7 +107,7 @@ def brake_told(start: str, end: str, words: str) -> Ask:
         heard = f"what was said is: {said[-1][1]}" if said else "no sweep was said to wait"
         return failed(name, f"nobody said {words!r} between {start} and {end}; {heard}", [line for line, _ in said])
 
-    return ask
+    return between(name, window, ask)
 
 
 @check_of
@@ -123,10 +115,7 @@ def refusal_told(start: str, end: str, cluster: str, namespace: str) -> Ask:
     """`refusal-told`: between two marks an operator said whose the buckets are, as its last words or at /recovery."""
     name, window = "refusal-told", Window(start, end)
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
         said = [(n, p.last_words) for n, p in history.numbered(Process) if first < n < last and p.last_words]
         for line, recovery in history.numbered(Recovery):
@@ -139,4 +128,4 @@ def refusal_told(start: str, end: str, cluster: str, namespace: str) -> Ask:
         reason = f"nobody said that the buckets belong to namespace {namespace} of cluster {cluster}; {heard}"
         return failed(name, reason, [line for line, _ in said])
 
-    return ask
+    return between(name, window, ask)

@@ -1,5 +1,6 @@
-"""Real binaries, a warden, a recorder and a Kubernetes API for the tests of the harness's services."""
+"""Real binaries, a warden, a recorder and a Kubernetes API for the tests of the harness's services; fake programs."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin
 from harness.services.payload_storage import make_storage
 from harness.services.warden import Warden
+from harness.tests.probed import MARK, FakeProgram
 from harness.tests.samples import CRDS, device
 from harness.toolchain import ETCD, KUBE_APISERVER, NATS_SERVER, TOXIPROXY_SERVER, Toolchain
 
@@ -139,3 +141,26 @@ async def through(kube: KubeCluster, gate: Gate) -> AsyncIterator[KubeAdmin]:
     """A client that knows the gate only."""
     async with KubeAdmin(gate.url, gate.ca_pem, kube.token("admin")) as client:
         yield client
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProgram:
+    """Makes shell scripts; they are all that is on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", os.fspath(folder))
+
+    def make(name: str, script: str) -> None:
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every process started from here on carries it in its environment."""
+    value = secrets.token_hex(8)
+    monkeypatch.setenv(MARK, value)
+    return f"{MARK}={value}"

@@ -1,4 +1,4 @@
-"""A broker, the operator's side of it, and the agent's link, in a hurry: a second in a product is an hour in a test."""
+"""A broker, the operator's side of it, the agent's link and outbox, in a hurry: a product's second is a test's hour."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +9,10 @@ from fleet import backoff
 from fleet.agent import inbox
 from fleet.agent import link as link_module
 from fleet.agent.link import Link
-from fleet.agent.tests.brokers import Operator
+from fleet.agent.tests.brokers import Operator, Seen
+from fleet.agent.tests.publishing import BUCKET, Publishing
 from fleet.bus.tests.servers import Server
+from fleet.wire import kv_subject
 
 
 @pytest.fixture
@@ -41,3 +43,21 @@ def link(server: Server, monkeypatch: pytest.MonkeyPatch) -> Link:
     monkeypatch.setattr(inbox, "_READ_EVERY_S", 3600.0)
     monkeypatch.setattr(link_module, "_RECONNECT_WAIT_S", (0.01, 0.02))
     return Link(server.url, name="agent")
+
+
+@pytest.fixture
+def agent(link: Link, operator: Operator) -> Publishing:
+    return Publishing(link, operator)
+
+
+@pytest.fixture
+async def written(operator: Operator) -> Seen[tuple[str, bytes]]:
+    """What was sent to the bucket, refused or not: subject and payload."""
+    seen: Seen[tuple[str, bytes]] = Seen()
+
+    async def saw(message: object) -> None:
+        seen.saw((str(getattr(message, "subject", "")), bytes(getattr(message, "data", b""))))
+
+    await operator.client.subscribe(kv_subject(BUCKET, ">"), cb=saw)
+    await operator.js.account_info()
+    return seen

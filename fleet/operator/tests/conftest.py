@@ -1,6 +1,7 @@
-"""A small world: one deployment on one device, both peers in memory, a recovery that has converged."""
+"""A small world: one deployment on one device, both peers in memory, a recovery that has converged or holds."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -8,8 +9,9 @@ from fleet.operator import standstill
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.state import FleetState
 from fleet.operator.sweeper import Sweeper
+from fleet.operator.tests.holding import Held
 from fleet.operator.tests.samples import cell, clean, deployment, device, fleet_state, pair
-from fleet.operator.tests.turns import Clock, Stopwatch
+from fleet.operator.tests.turns import Clock, Stopwatch, running
 from fleet.operator.tests.world import World
 
 
@@ -64,3 +66,14 @@ def follows(world: World, writer: DesiredWriter, monkeypatch: pytest.MonkeyPatch
         return ack
 
     monkeypatch.setattr(world.broker, "publish", published)
+
+
+@pytest.fixture
+def held() -> Held:
+    return Held()
+
+
+@pytest.fixture
+async def ran(held: Held) -> AsyncIterator[Held]:
+    async with running(held.last.run()):
+        yield held

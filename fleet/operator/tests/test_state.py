@@ -3,7 +3,6 @@
 import pytest
 
 from fleet.kube.objects import Deployment, Device
-from fleet.operator import state as fold
 from fleet.operator.state import Cell, FleetState
 from fleet.operator.tests.samples import (
     D1,
@@ -72,7 +71,6 @@ def test_a_removed_deployment_leaves_no_counts(state: FleetState) -> None:
     assert WEB not in state.tallies
     assert WEB not in state.matched
     assert WEB not in state.dirty_status
-    assert WEB not in state._same_score
     assert not state.is_settled(pair())
     assert state.unwanted == {pair()}
     assert pair() in state.dirty_pairs
@@ -245,27 +243,12 @@ def test_what_a_device_reports_about() -> None:
     assert state.reported(device_id("nope")) == []
 
 
-def test_comparing_many_values_remembers_few(state: FleetState, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values that differ from key to key are compared as well as those that are shared, in bounded memory."""
-    monkeypatch.setattr(fold, "_VALUES_REMEMBERED_MAX", 2)
-    images = ["web:1", "web:2", "web:3", "web:4", "web:1", "web:2"]
-    remembered = []
-    for number, image in enumerate(images, 1):
-        state.upsert_device(device(f"d{number}"))
-        state.desire(pair(f"d{number}"), cell(number, image=image))
-        remembered.append(len(state._same_score[WEB]))
-    assert remembered == [1, 2, 1, 2, 1, 2]
-    assert [state.is_settled(pair(f"d{number}")) for number in range(1, 7)] == [i == "web:1" for i in images]
-    assert DB not in state._same_score
-
-
 @pytest.mark.rule("K1")
 def test_a_value_that_is_shared_is_compared_anew_for_another_score(state: FleetState) -> None:
     """Keys that hold the same bytes are one comparison, and what it gave holds for that score and uid only."""
     state.upsert_device(device("d2"))
     state.desire(pair("d2"), cell())
     assert state.is_settled(pair("d2"))
-    assert len(state._same_score[WEB]) == 1
     state.upsert_deployment(deployment(generation=2, image="web:2"))
     assert not state.is_settled(pair())
     assert not state.is_settled(pair("d2"))

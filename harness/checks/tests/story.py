@@ -16,22 +16,18 @@ from fleet.wire import (
     Score,
     Service,
 )
+from harness.checks.tests.telling import DeviceTelling
 from harness.history import (
-    ContainerEvent,
     Fault,
     Gate,
-    History,
     KvEntry,
-    Mark,
-    Op,
     Process,
-    Record,
     Recovery,
     Request,
     Resource,
     StreamState,
 )
-from harness.history.records import FaultEvent, GateEvent, Json, Outcome
+from harness.history.records import FaultEvent, GateEvent, Json
 
 MADE_AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 MADE_US = int(MADE_AT.timestamp() * 1e6)
@@ -75,26 +71,13 @@ def report(phase: Phase = Phase.RUNNING, *, uid: str = "uid-app", generation: in
     return state.encode().decode()
 
 
-class Story:
+class Story(DeviceTelling):
     """A history in the making."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.at_s = 0.0
-        self.revision = MADE_US - 1
+        super().__init__(MADE_AT, STEP_S)
         self.newest: dict[str, int] = {}
         self._version = 0
-
-    def history(self) -> History:
-        return History(self.records)
-
-    def add(self, record: Record) -> int:
-        self.records.append(record)
-        self.at_s = round(self.at_s + STEP_S, 6)
-        return len(self.records)
-
-    def mark(self, name: str) -> int:
-        return self.add(Mark(at_s=self.at_s, name=name))
 
     def asked(
         self,
@@ -153,29 +136,6 @@ class Story:
                 previous=previous,
                 value=value,
                 stored_s=stored_s,
-            )
-        )
-
-    def said(
-        self,
-        target: str,
-        detail: str = "",
-        *,
-        action: str = "put device-state",
-        outcome: Outcome = "ok",
-        at_s: float | None = None,
-    ) -> int:
-        """A device writes device-state."""
-        at_s = self.at_s if at_s is None else at_s
-        return self.add(
-            Op(
-                at_s=at_s,
-                client=target.rpartition(".")[0],
-                action=action,
-                target=target,
-                invoked_s=at_s,
-                outcome=outcome,
-                detail=detail,
             )
         )
 
@@ -269,13 +229,6 @@ class Story:
             )
         )
 
-    def acted(self, device: str, action: str, *, invoked_s: float | None = None) -> int:
-        """A device falls silent or comes back."""
-        invoked_s = self.at_s if invoked_s is None else invoked_s
-        return self.add(
-            Op(at_s=self.at_s, client=device, action=action, target=device, invoked_s=invoked_s, outcome="ok")
-        )
-
     def fault(self, event: FaultEvent, name: str = "sigkill", target: str = "operator") -> int:
         return self.add(Fault(at_s=self.at_s, name=name, target=target, event=event))
 
@@ -297,68 +250,6 @@ class Story:
 
     def recovery(self, phase: str, name: str = "operator-1", *, held: str | None = None) -> int:
         return self.add(Recovery(at_s=self.at_s, process=name, phase=phase, sources={}, held=held))
-
-    def container(
-        self,
-        event: str,
-        id_: str = "a",
-        *,
-        slot: str = "app/main",
-        device: str = "edge-1",
-        image: str = "localhost/payload:v1",
-        exit_code: int | None = None,
-        happened_s: float | None = None,
-        of_an_agent: bool = True,
-    ) -> int:
-        """What happened to a container of a device host of that name; its digest is its image's version."""
-        deployment, _, service = slot.partition("/")
-        named = {"device": device, "deployment": deployment, "service": service, "digest": image.rpartition(":")[2]}
-        return self.add(
-            ContainerEvent(
-                at_s=self.at_s,
-                happened_s=self.at_s if happened_s is None else happened_s,
-                host=device,
-                event=event,
-                id=id_,
-                name=f"fleet.{id_}",
-                image=image,
-                labels={f"dev.fleetproof.{key}": value for key, value in named.items()} if of_an_agent else {},
-                exit_code=exit_code,
-            )
-        )
-
-    def containers(self, events: Sequence[str], id_: str = "a", *, slot: str = "app/main", version: str = "v1") -> int:
-        """Some of these one after the other, on `edge-1`."""
-        return [self.container(e, id_, slot=slot, image=f"localhost/payload:{version}") for e in events][-1]
-
-    def reports(
-        self,
-        phase: Phase | None = Phase.RUNNING,
-        *,
-        device: str = "edge-1",
-        deployment: str = "app",
-        ids: Mapping[str, str] = {},
-        error: str | None = None,
-        uid: str = "uid-app",
-        generation: int = 1,
-    ) -> int:
-        """An agent's device-state, as the broker stored it; None withdraws it."""
-        self.revision += 1
-        value = "" if phase is None else DeviceState(phase, MADE_AT, Owner(uid, generation), ids, error).encode()
-        return self.add(
-            KvEntry(
-                at_s=self.at_s,
-                bucket=Bucket.DEVICE_STATE.value,
-                key=f"state.{device}.{deployment}",
-                operation="delete" if phase is None else "put",
-                revision=self.revision,
-                previous=0,
-                value=value.decode() if isinstance(value, bytes) else value,
-            )
-        )
-
-    def passes(self, seconds: float) -> None:
-        self.at_s = round(self.at_s + seconds, 6)
 
 
 def settled(devices: int = 1) -> Story:

@@ -10,9 +10,10 @@ from fleet.operator.decoding import Report
 from fleet.operator.recovery import Recovery
 from fleet.operator.state import Cell, FleetState
 from fleet.operator.tests.sim.agents import moment
+from fleet.operator.tests.sim.books import InformerBooks, ReplicaBooks
 from fleet.operator.tests.sim.broker import BucketModel, Message
 from fleet.operator.tests.sim.desired import DesiredWriter
-from fleet.operator.tests.sim.feeds import Facts, Feeds, InformerFeed, Reached, ReplicaFeed
+from fleet.operator.tests.sim.feeds import Feeds, InformerFeed, Reached, ReplicaFeed
 from fleet.operator.tests.sim.judge import Judge, decode
 from fleet.operator.tests.sim.kube import DEPLOYMENTS, DEVICES, Change, KubeModel
 from fleet.operator.tests.sim.memory import Memory
@@ -99,7 +100,7 @@ class Process:
         around, chance = self.around, self.chance
         feeds: dict[str, InformerFeed | ReplicaFeed] = {}
         for kind in (DEPLOYMENTS, DEVICES):
-            feeds[kind] = InformerFeed(around.kube, kind, _InformerBooks(self, kind), chance)
+            feeds[kind] = InformerFeed(around.kube, kind, InformerBooks(self, kind), chance)
         folds: dict[Bucket, Callable[[str, Message | None], None]] = {
             Bucket.DESIRED_STATE: self._fold_desired,
             Bucket.DEVICE_STATE: self._fold_report,
@@ -109,7 +110,7 @@ class Process:
         for bucket, fold in folds.items():
             feeds[bucket.value] = ReplicaFeed(
                 around.buckets[bucket],
-                _ReplicaBooks(self, bucket, fold),
+                ReplicaBooks(self, bucket, fold),
                 chance,
                 now_s=around.now_s,
                 is_connected=lambda: self.connected,
@@ -284,70 +285,3 @@ class Process:
         labels = None if message is None else message.value
         assert labels is None or isinstance(labels, dict)
         self.state.introduce(parse_info_key(key), labels)
-
-
-class _InformerBooks:
-    """An informer's sink."""
-
-    def __init__(self, process: Process, kind: str) -> None:
-        self._process = process
-        self._kind = kind
-
-    def replay_started(self) -> None:
-        self._process.recovery.started(self._kind)
-        if self._kind == DEPLOYMENTS:
-            self._process.status.restarted()
-
-    def change(self, change: Change) -> None:
-        self._process.fold_object(self._kind, change)
-
-    def replayed(self) -> None:
-        self._process.recovery.current(self._kind)
-        self._process.wake()
-
-    def lost(self, reason: str) -> None:
-        self._process.recovery.lost(self._kind, reason)
-
-
-class _ReplicaBooks:
-    """A replica's sink."""
-
-    def __init__(self, process: Process, bucket: Bucket, fold: Callable[[str, Message | None], None]) -> None:
-        self._process = process
-        self._bucket = bucket
-        self._fold = fold
-        self._new = False
-
-    def replay_started(self) -> None:
-        self._process.recovery.started(self._bucket.value)
-        if self._bucket is Bucket.DESIRED_STATE:
-            self._process.desired.restarted()
-
-    def opened(self, facts: Facts) -> None:
-        self._new = facts.made or facts.replaced
-        if self._bucket is Bucket.DEVICE_HEARTBEAT:
-            self._process.memory.opened(facts.created_s)
-            self._process.state.liveness.opened(facts.created_s, facts.broker_now_s, self._process.now_s())
-
-    def entry(self, key: str, message: Message | None) -> None:
-        # A key that nobody can parse is left alone: R9 and K6 are tested where keys are parsed.
-        if not key.startswith("..."):
-            self._fold(key, message)
-            self._process.wake()
-
-    def replayed(self) -> None:
-        process = self._process
-        if self._bucket is Bucket.DEVICE_HEARTBEAT:
-            process.state.liveness.connected(process.now_s())
-            process.memory.connected_at_s = process.around.now_s()
-        process.recovery.current(self._bucket.value)
-        process.wake()
-        if self._new and self._bucket is not Bucket.DESIRED_STATE:
-            process.around.ask_again()
-        self._new = False
-
-    def lost(self, reason: str) -> None:
-        if self._bucket is Bucket.DEVICE_HEARTBEAT:
-            self._process.state.liveness.broken()
-            self._process.memory.connected_at_s = None
-        self._process.recovery.lost(self._bucket.value, reason)

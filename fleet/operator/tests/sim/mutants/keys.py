@@ -6,6 +6,7 @@ import pytest
 
 from fleet.kube.objects import Deployment
 from fleet.operator import decide, matching, sweep
+from fleet.operator.comparing import Comparisons
 from fleet.operator.decide import Delete, Fresh, Put
 from fleet.operator.echo import Echoes
 from fleet.operator.matching import Matcher
@@ -19,22 +20,22 @@ from fleet.wire import DeploymentName, DesiredState, DeviceId, Pair
 @found_by("K1", 6)
 def generation_alone(patch: pytest.MonkeyPatch) -> None:
     """A generation that changed alone is a reason to write."""
-    sound = FleetState._is_wanted
+    sound = Comparisons.is_wanted
 
-    def is_wanted(self: FleetState, name: DeploymentName, value: DesiredState) -> bool:
-        return sound(self, name, value) and value.owner.generation == self.deployments[name].generation
+    def is_wanted(self: Comparisons, deployment: Deployment, value: DesiredState) -> bool:
+        return sound(self, deployment, value) and value.owner.generation == deployment.generation
 
-    patch.setattr(FleetState, "_is_wanted", is_wanted)
+    patch.setattr(Comparisons, "is_wanted", is_wanted)
 
 
 @found_by("K1", 249)
 def uid_of_another(patch: pytest.MonkeyPatch) -> None:
     """A key with the right score is left alone, whoever owns it."""
 
-    def is_wanted(self: FleetState, name: DeploymentName, value: DesiredState) -> bool:
-        return name in self.deployments and value.score == self.deployments[name].score
+    def is_wanted(_self: Comparisons, deployment: Deployment, value: DesiredState) -> bool:
+        return value.score == deployment.score
 
-    patch.setattr(FleetState, "_is_wanted", is_wanted)
+    patch.setattr(Comparisons, "is_wanted", is_wanted)
 
 
 @found_by("K5", 5)
