@@ -24,6 +24,7 @@ from harness.env.foundation import NEEDED
 from harness.env.product import Product
 from harness.env.recording import recording
 from harness.errors import HarnessError
+from harness.interruption import Interruption
 from harness.leaks import LeakAudit
 from harness.run_stash import LEFT_OVERS, RUN_FOLDER, run_folder_of
 from harness.services.estates import clear_left_overs
@@ -62,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell that runs a job in the background ignores it, and all that we start would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    Interruption.register(config)
     config.addinivalue_line("markers", "needs(*capabilities): skip, with a typed reason, where one is not there")
     config.addinivalue_line("markers", "own_cluster: a Kubernetes API of the test's own, which it may kill")
     config.addinivalue_line("markers", "rule(*numbers): the rules of docs/contract.md that a test shows to hold")
