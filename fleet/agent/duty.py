@@ -74,6 +74,10 @@ class Duty:
             commands,
         )
 
+    def moves(self, now_s: float) -> bool:
+        """False if it stands still for good; then a new life has to go on. `now_s` is monotonic."""
+        return self._workers.moves(now_s)
+
     async def run(self) -> None:
         """Until cancelled. Raises what was unexpected in any part, after all have ended."""
         for name, state in self._last.items():

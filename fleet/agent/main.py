@@ -8,6 +8,7 @@ Nothing of it waits for the broker: a device that boots without a network runs w
 import asyncio
 import os
 import signal
+import time
 import uuid
 from contextlib import ExitStack
 
@@ -30,6 +31,7 @@ class Agent:
         self._instance_id = uuid.uuid4().hex
         self._watchdog = Watchdog.from_environment(os.environ)
         self._stop = asyncio.Event()
+        self._duty: Duty | None = None
         self._log = get_logger("agent").bind(device=settings.device)
 
     async def run(self) -> None:
@@ -59,7 +61,7 @@ class Agent:
         # A standby that waits for the lock is as ready as one that acts: what it waits for is no trouble.
         self._watchdog.ready()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watchdog.run(lambda: True))
+            group.create_task(self._watchdog.run(self._alive))
             lock = await DeviceLock.acquire(layout.device_lock, version=self._version, taken=self._is_standby)
             try:
                 loaded = await asyncio.to_thread(store.load)
@@ -67,9 +69,14 @@ class Agent:
                     self._log.error("file_set_aside", reason=trouble)
                 self._watchdog.status(f"acting for {settings.device}")
                 self._log.info("started", version=self._version, instance=self._instance_id, root=str(settings.root))
-                await Duty(settings, store, loaded, version=self._version, instance_id=self._instance_id).run()
+                self._duty = Duty(settings, store, loaded, version=self._version, instance_id=self._instance_id)
+                await self._duty.run()
             finally:
                 lock.release()
+
+    def _alive(self) -> bool:
+        """A standby is; an agent that acts is as long as it comes round to podman."""
+        return self._duty is None or self._duty.moves(time.monotonic())
 
     def _is_standby(self, holder: str) -> None:
         self._watchdog.status(f"waiting for the device lock: {holder}")

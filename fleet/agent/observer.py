@@ -14,6 +14,9 @@ from fleet.agent.runtime.protocol import ContainerRuntime, RuntimeTrouble
 from fleet.backoff import Backoff
 from fleet.logs import get_logger
 
+# A look is two calls with a deadline of 30 s each, and a pause of 5 s after one that failed.
+_LOOK_S_MAX = 120.0
+
 
 class Observer:
     """`containers` are as of the last look that was answered; `away` says why there is no newer one, or is None."""
@@ -29,7 +32,12 @@ class Observer:
         self._asked = 1
         self._wake = asyncio.Event()
         self._wake.set()
+        self._ended_s = monotonic()
         self._log = get_logger("observer")
+
+    def moves(self, now_s: float) -> bool:
+        """Whether a look ended, with an answer or without one, as lately as it must have; `now_s` is monotonic."""
+        return now_s - self._ended_s <= self._tick_s + _LOOK_S_MAX
 
     def ask(self) -> int:
         """The ticket of a look that begins after this call."""
@@ -54,6 +62,7 @@ class Observer:
             try:
                 containers = await self._runtime.containers()
             except RuntimeTrouble as e:
+                self._ended_s = monotonic()
                 if self.away is None:
                     self.away = str(e)
                     self._log.warning("runtime_away", reason=self.away)
@@ -64,7 +73,7 @@ class Observer:
             if self.away is not None:
                 self._log.info("runtime_back")
             backoff = Backoff()
-            self.containers, self.away, self.seen = containers, None, ticket
+            self.containers, self.away, self.seen, self._ended_s = containers, None, ticket, monotonic()
             self._looked()
 
     async def _follow(self) -> None:

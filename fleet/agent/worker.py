@@ -67,6 +67,10 @@ class Workers:
         """Some container is being made, started, stopped or removed."""
         return any(slot.deed is not None for each in self._deployments.values() for slot in each.slots.values())
 
+    def moves(self, now_s: float) -> bool:
+        """Whether the runtime is looked at as it must be; `now_s` is monotonic."""
+        return self._observer.moves(now_s)
+
     def set(self, name: DeploymentName, desired: DesiredState | None) -> None:
         """Act on this from now on; None: stop and remove all of it, then say that it is gone."""
         each = self._deployments.get(name)

@@ -142,8 +142,7 @@ async def connect(
             url,
             name=name,
             connect_timeout=2,
-            # Annotated int, given to asyncio.sleep.
-            reconnect_time_wait=reconnect_wait_s or _RECONNECT_WAIT_S,  # type: ignore[arg-type]
+            reconnect_time_wait=reconnect_wait_s or _RECONNECT_WAIT_S,  # type: ignore[arg-type] # goes to asyncio.sleep
             max_reconnect_attempts=-1,
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=_PINGS_OUTSTANDING_MAX,

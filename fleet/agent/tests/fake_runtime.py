@@ -19,6 +19,8 @@ class FakeRuntime:
         self.calls: list[str] = []
         self.looks = 0
         self.healthy = True
+        self.output = b""
+        """What each container has written, and what a command in it writes."""
         self.checks: list[tuple[Sequence[str], float]] = []
         self.raises: dict[str, Exception] = {}
         """By call: raised once instead of an answer, after the call took effect."""
@@ -84,7 +86,8 @@ class FakeRuntime:
         self._maybe_raise("remove")
 
     async def logs(self, container_id: str, *, tail_lines: int, bytes_max: int) -> bytes:
-        raise NotImplementedError(container_id, tail_lines, bytes_max)
+        await self._call("logs", container_id)
+        return b"".join(self.output.splitlines(keepends=True)[-tail_lines:])[-bytes_max:]
 
     async def execute(
         self, container_id: str, command: Sequence[str], *, timeout_s: float, bytes_max: int
@@ -92,8 +95,8 @@ class FakeRuntime:
         self.checks.append((command, timeout_s))
         await self._call("execute", container_id)
         self._maybe_raise("execute")
-        output = b"" if self.healthy else b"no answer\n"
-        return ExecResult(0 if self.healthy else 7, output[:bytes_max], truncated=False)
+        output = self.output if self.healthy else b"no answer\n"
+        return ExecResult(0 if self.healthy else 7, output[:bytes_max], truncated=len(output) > bytes_max)
 
     async def changes(self) -> AsyncIterator[None]:
         event = asyncio.Event()

@@ -1,6 +1,7 @@
 """PodmanRuntime on a real podman: logs, and commands inside a container."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -87,7 +88,7 @@ async def test_a_command_whose_caller_left_is_killed(runtime: PodmanRuntime) -> 
 async def test_no_command_runs_where_nothing_runs(runtime: PodmanRuntime) -> None:
     """Whether the container is there and stopped, or not there at all."""
     container_id = await runtime.create(spec())
-    wanted = {"timeout_s": DEADLINE_S, "bytes_max": BYTES_MAX}
-    await refused(runtime.execute(container_id, ["/x"], **wanted), Reason.EXITED)  # type: ignore[arg-type]
+    execute = partial(runtime.execute, container_id, ["/x"], timeout_s=DEADLINE_S, bytes_max=BYTES_MAX)
+    await refused(execute(), Reason.EXITED)
     await gone(runtime, container_id)
-    await refused(runtime.execute(container_id, ["/x"], **wanted), Reason.EXITED)  # type: ignore[arg-type]
+    await refused(execute(), Reason.EXITED)

@@ -1,40 +1,9 @@
 """Runs seeds by hand: `python -m fleet.operator.tests.sim --seed 7`, or `--seeds 0:1000`."""
 
-import argparse
 import sys
-import time
 
-from fleet.operator.tests.sim import world
-from fleet.operator.tests.sim.story import RuleError
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fleet.operator.tests.sim", description=__doc__)
-    parser.add_argument("--seed", type=int, help="run this one and tell its story")
-    parser.add_argument("--seeds", default="0:1000", help="FROM:TO, run all of them and name those that fail")
-    args = parser.parse_args()
-    if args.seed is not None:
-        one = world.World(args.seed)
-        try:
-            with world.told(one):
-                one.run()
-        except RuleError as e:
-            sys.stdout.write(f"{e}\n")
-            return 1
-        sys.stdout.write(f"{one.story.written()}\nseed {args.seed}: all well\n")
-        return 0
-    first, _, end = args.seeds.partition(":")
-    failed = 0
-    began_s = time.perf_counter()
-    for seed in range(int(first), int(end)):
-        try:
-            world.run(seed)
-        except RuleError as e:
-            failed += 1
-            sys.stdout.write(f"{str(e).splitlines()[-2]}\n")
-    sys.stdout.write(f"{failed} of {int(end) - int(first)} seeds failed, {time.perf_counter() - began_s:.1f} s\n")
-    return 1 if failed else 0
-
+from fleet.operator.tests.sim.world import run
+from fleet.tests import seeds_by_hand
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(seeds_by_hand.main("fleet.operator.tests.sim", run, lambda world: world.story.written()))

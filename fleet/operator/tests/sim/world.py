@@ -239,8 +239,9 @@ def told(world: World) -> Iterator[None]:
         ) from e
 
 
-def run(seed: int) -> None:
-    """Run one seed. Raises RuleError with the story."""
+def run(seed: int) -> World:
+    """Run one seed to its end. Raises RuleError with the story."""
     world = World(seed)
     with told(world):
         world.run()
+    return world
