@@ -14,7 +14,7 @@ from harness.checks.status import status_true
 from harness.checks.writes import no_writes, wanted_keys_present
 from harness.checks.wrong_world import fleet_kept, nothing_written, refusal_told
 from harness.env import Environment
-from harness.env.environment import OPERATOR_CLUSTER_RULES, OPERATOR_RULES
+from harness.env.rights import grant
 from harness.faults.buckets import BucketsMissing
 from harness.faults.etcd_replaced import EtcdReplaced
 from harness.faults.manifests import Manifests
@@ -149,7 +149,7 @@ async def test_cluster_replaced(env: Environment, case: Size) -> None:
     async def furnish() -> None:
         await right.admin.apply_crds(crds.manifests())
         await right.admin.create_namespace(env.namespace)
-        await right.admin.grant(env.namespace, OPERATOR_RULES, cluster_rules=OPERATOR_CLUSTER_RULES)
+        await grant(right.admin, env.namespace)
         await strange.apply()
 
     await env.mark("wrong")

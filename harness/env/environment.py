@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from fleet.crds import DEPLOYMENT, DEVICE, GROUP
 from fleet.wire import Bucket
 from harness.checks.judge import Check, Judgement, judge
 from harness.checks.window import is_desired_write, is_status_patch
@@ -19,6 +17,7 @@ from harness.env.device import Device
 from harness.env.foundation import Foundation
 from harness.env.product import Product
 from harness.env.recording import recording
+from harness.env.rights import new_namespace
 from harness.errors import WaitTimeout
 from harness.faults import fault as faults
 from harness.faults.fault import Fault
@@ -35,25 +34,6 @@ from harness.services.nats import NatsServer
 from harness.services.operator import OperatorProcess
 from harness.services.toxiproxy import Proxy
 from harness.wait import wait_for
-
-# What an operator that honours the contract needs, and no more (docs/contract.md).
-OPERATOR_RULES: tuple[Mapping[str, object], ...] = (
-    {"apiGroups": [GROUP], "resources": ["deployments"], "verbs": ["get", "list", "watch", "patch", "update"]},
-    {"apiGroups": [GROUP], "resources": ["devices"], "verbs": ["get", "list", "watch", "create", "patch", "update"]},
-    {"apiGroups": [GROUP], "resources": ["deployments/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]},
-)
-# The uid of this namespace is the cluster's identity.
-OPERATOR_CLUSTER_RULES: tuple[Mapping[str, object], ...] = (
-    {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
-    {
-        "apiGroups": ["apiextensions.k8s.io"],
-        "resources": ["customresourcedefinitions"],
-        "resourceNames": [f"{plural}.{GROUP}" for plural in (DEPLOYMENT.plural, DEVICE.plural)],
-        "verbs": ["get"],
-    },
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +106,7 @@ class Environment:
             stack.callback(warden.remove_folder, scratch)
             nats = await NatsServer.start(foundation.nats_binary, scratch, warden=warden, recorder=recorder)
             stack.push_async_callback(nats.stop)
-            namespace = await _new_namespace(stack, foundation)
+            namespace = await new_namespace(stack, foundation)
             gate = await stack.enter_async_context(Gate(foundation.kube.url, foundation.kube.ca_pem, recorder))
 
             async def proxy(name: str, upstream: str) -> Proxy:
@@ -192,7 +172,7 @@ class Environment:
 
     async def another_namespace(self, foundation: Foundation) -> str:
         """A new namespace in which an operator has its rights; it ends with this environment."""
-        return await _new_namespace(self._stack, foundation)
+        return await new_namespace(self._stack, foundation)
 
     @contextlib.asynccontextmanager
     async def beside(self, name: str) -> AsyncIterator["Environment"]:
@@ -348,13 +328,3 @@ class Environment:
         path.write_text(text)
         # It holds a token: it goes with the environment and is no artefact.
         self._stack.callback(path.unlink, missing_ok=True)
-
-
-async def _new_namespace(stack: AsyncExitStack, foundation: Foundation) -> str:
-    admin, namespace = foundation.admin, f"t-{secrets.token_hex(4)}"
-    await admin.create_namespace(namespace)
-    if foundation.kube.shared:
-        # A cluster of one's own goes as a whole, and may be in no state to answer.
-        stack.push_async_callback(admin.delete_namespace, namespace)
-    await admin.grant(namespace, OPERATOR_RULES, cluster_rules=OPERATOR_CLUSTER_RULES)
-    return namespace
