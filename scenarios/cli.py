@@ -6,7 +6,7 @@ Exit codes: 0 all passed, 1 something failed, 2 bad input or a missing part, 3 u
 
 import click
 
-from scenarios.bench_cli import bench
+from scenarios.commands.bench import bench
 from scenarios.commands.catalogue import list_shapes
 from scenarios.commands.defects import defects
 from scenarios.commands.demo import demo

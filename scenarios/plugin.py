@@ -25,7 +25,7 @@ from scenarios.cases import MARKER, NotPassed
 from scenarios.catalogue import Shape, shape
 from scenarios.defects import defects_of
 from scenarios.defects.defect import Defect, Part
-from scenarios.summary import Summary, summarise
+from scenarios.running.summary import Summary, summarise
 from scenarios.variants import Choice, Marked, Variant, variants_of
 
 # In this order: of two fixtures with one name the later is asked first.

@@ -31,14 +31,14 @@ from harness.faults.malformed import by_itself
 from harness.services.operator import OperatorProcess
 from harness.services.payload_images import image
 from harness.wait import wait_for
-from scenarios.agent_fleet_world import GROUP, start_agents, wait_fleet
-from scenarios.agent_orders_world import NEEDS, OTHER, OTHER_SLOT, look_at_disk, pair
-from scenarios.agent_world import APP, DEVICE, sound, wait_reported
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, deployment_body, device_body, start_again
-from scenarios.looking import approve_when_held, held, wait_devices, wait_refilled, without_finalizer
-from scenarios.odd_entries import by_hand
-from scenarios.payloads import DESIRED, MALFORMED_DESIRED
+from scenarios.worlds.agent import APP, DEVICE, sound, wait_reported
+from scenarios.worlds.agent_fleet import GROUP, start_agents, wait_fleet
+from scenarios.worlds.agent_orders import NEEDS, OTHER, OTHER_SLOT, look_at_disk, pair
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, deployment_body, device_body, start_again
+from scenarios.worlds.looking import approve_when_held, held, wait_devices, wait_refilled, without_finalizer
+from scenarios.worlds.odd_entries import by_hand
+from scenarios.worlds.payloads import DESIRED, MALFORMED_DESIRED
 
 SLOTS = (f"{APP}/main", OTHER_SLOT)
 REBUILT_S = 15.0

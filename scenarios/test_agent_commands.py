@@ -31,8 +31,8 @@ from harness.checks.containers import untouched
 from harness.env import Environment
 from harness.history import KvEntry
 from harness.wait import wait_for
-from scenarios.agent_world import APP, DEVICE, Fleet, payload, sound, start_running
 from scenarios.cases import require_pass
+from scenarios.worlds.agent import APP, DEVICE, Fleet, payload, sound, start_running
 
 pytestmark = pytest.mark.needs("podman")
 

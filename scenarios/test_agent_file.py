@@ -9,7 +9,7 @@ from harness.env import Environment
 from harness.services.agent import start_agent
 from harness.services.agent_file import build_agent_file, plain_python
 from harness.services.payload_images import image
-from scenarios.agent_world import wait_reported
+from scenarios.worlds.agent import wait_reported
 
 VERSION = "1.4.2"
 ANSWERS_S = 10.0

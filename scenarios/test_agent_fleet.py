@@ -13,7 +13,9 @@ from harness.checks.status import status_true
 from harness.checks.succeeded import succeeded_at
 from harness.checks.writes import wanted_keys_present
 from harness.env import Environment
-from scenarios.agent_fleet_world import (
+from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP
+from scenarios.worlds.agent_fleet import (
     GROUP,
     SETTLE_S,
     deployment_manifest,
@@ -21,12 +23,10 @@ from scenarios.agent_fleet_world import (
     start_agents,
     wait_fleet,
 )
-from scenarios.agent_orders_world import OTHER, OTHER_SLOT, look_at_disk
-from scenarios.agent_world import APP
-from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S
-from scenarios.kubectl import Kubectl
-from scenarios.looking import wait_devices, wait_gone
+from scenarios.worlds.agent_orders import OTHER, OTHER_SLOT, look_at_disk
+from scenarios.worlds.fleet import CONVERGE_S
+from scenarios.worlds.kubectl import Kubectl
+from scenarios.worlds.looking import wait_devices, wait_gone
 
 FIRST_ONLY = {"role": "first"}
 

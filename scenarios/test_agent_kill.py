@@ -20,7 +20,7 @@ from harness.history import ContainerEvent, Record
 from harness.services.process import ManagedProcess
 from harness.triggers import Trigger
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.rolls import (
+from scenarios.worlds.rolls import (
     DEVICE,
     ROLLED,
     SETTINGS,

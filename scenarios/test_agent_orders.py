@@ -15,7 +15,9 @@ from harness.checks.reporting import ids_reported, reported, reports_up_to_date
 from harness.env import Environment
 from harness.faults.cut import Cut
 from harness.faults.unstored_word import Way
-from scenarios.agent_orders_world import (
+from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP, DEVICE, payload, sound
+from scenarios.worlds.agent_orders import (
     APP_SLOTS,
     NEEDS,
     OTHER,
@@ -26,8 +28,6 @@ from scenarios.agent_orders_world import (
     wait_runs,
     wait_torn_down,
 )
-from scenarios.agent_world import APP, DEVICE, payload, sound
-from scenarios.cases import cases, require_pass, still_judged
 
 ALWAYS: tuple[Check, ...] = (*sound(), runs_as_desired(DEVICE))
 

@@ -17,7 +17,9 @@ from harness.faults.broker_kill import BrokerKilled, StoreWiped
 from harness.faults.bucket_loss import BucketsDeleted, BucketsPurged, BucketsRecreated
 from harness.faults.cut import Cut
 from harness.faults.fault import Fault
-from scenarios.agent_orders_world import (
+from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP, DEVICE, payload, sound
+from scenarios.worlds.agent_orders import (
     APP_SLOTS,
     NEEDS,
     OTHER,
@@ -29,8 +31,6 @@ from scenarios.agent_orders_world import (
     wait_said_again,
     wait_torn_down,
 )
-from scenarios.agent_world import APP, DEVICE, payload, sound
-from scenarios.cases import cases, require_pass, still_judged
 
 Loss = Literal["deleted", "recreated", "purged", "wiped", "killed"]
 MISSED_WITHIN_S = 10.0

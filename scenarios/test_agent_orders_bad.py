@@ -16,7 +16,9 @@ from harness.env import Environment
 from harness.faults.cut import Cut
 from harness.faults.malformed import by_itself
 from harness.services.payload_images import image
-from scenarios.agent_orders_world import (
+from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP, DEVICE, LIFECYCLE, Fleet, payload, sound, wait_reported
+from scenarios.worlds.agent_orders import (
     APP_SLOTS,
     NEEDS,
     OTHER,
@@ -27,10 +29,8 @@ from scenarios.agent_orders_world import (
     start_two,
     wait_runs,
 )
-from scenarios.agent_world import APP, DEVICE, LIFECYCLE, Fleet, payload, sound, wait_reported
-from scenarios.bad_desired import REFUSED, spoilt
-from scenarios.cases import cases, require_pass, still_judged
-from scenarios.odd_entries import by_hand
+from scenarios.worlds.bad_desired import REFUSED, spoilt
+from scenarios.worlds.odd_entries import by_hand
 
 ALL_SLOTS = (*APP_SLOTS, OTHER_SLOT)
 PORT = 8080

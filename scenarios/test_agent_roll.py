@@ -13,8 +13,8 @@ from harness.checks.judge import Check
 from harness.checks.replacements import never_reverted, replaced, rolled_in_order
 from harness.checks.reporting import never_reported, reported
 from harness.env import Environment
-from scenarios.agent_world import APP, DEVICE, LIFECYCLE, Fleet, as_ordered, payload, sound, start_running
 from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP, DEVICE, LIFECYCLE, Fleet, as_ordered, payload, sound, start_running
 
 MAIN, SIDE = f"{APP}/main", f"{APP}/side"
 STILL = "still"

@@ -15,9 +15,9 @@ from harness.env import Environment
 from harness.env.device import Device
 from harness.services.payload_images import image
 from harness.services.process import ManagedProcess
-from scenarios.agent_world import APP, DEVICE, SETTLE_S, as_ordered, payload, sound, start_fleet, start_running
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.looking import SOON_S
+from scenarios.worlds.agent import APP, DEVICE, SETTLE_S, as_ordered, payload, sound, start_fleet, start_running
+from scenarios.worlds.looking import SOON_S
 
 MAIN = f"{APP}/main"
 TAKEN = (Port(80, 18080),)

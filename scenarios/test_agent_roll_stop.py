@@ -9,8 +9,8 @@ from fleet.wire import Lifecycle, Service
 from harness.checks.judge import Check
 from harness.checks.replacements import ended, never_reverted, replaced, rolled_in_order
 from harness.env import Environment
-from scenarios.agent_world import APP, DEVICE, as_ordered, payload, sound, start_running
 from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.agent import APP, DEVICE, as_ordered, payload, sound, start_running
 
 MAIN, SIDE = f"{APP}/main", f"{APP}/side"
 KILLED = 137

@@ -12,9 +12,9 @@ from harness.env import Environment
 from harness.faults.broker_kill import BrokerKilled
 from harness.faults.cable_out import CableOut
 from harness.faults.podman_away import PodmanAway
-from scenarios.agent_world import APP, DEVICE, SETTLE_S
 from scenarios.cases import cases, require_pass
-from scenarios.upkeep_world import NEEDS, Upkeep, full, upkeep
+from scenarios.worlds.agent import APP, DEVICE, SETTLE_S
+from scenarios.worlds.upkeep import NEEDS, Upkeep, full, upkeep
 
 LOOKS = 20
 # As fast as podman answers.

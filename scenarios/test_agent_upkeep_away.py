@@ -17,10 +17,10 @@ from harness.faults.podman_away import PodmanAway, PodmanSilent
 from harness.history import ContainerEvent, Record
 from harness.triggers import Trigger
 from harness.wait import ticks
-from scenarios.agent_world import APP, DEVICE, SETTLE_S
 from scenarios.cases import cases, require_pass, still_judged
 from scenarios.test_agent_upkeep_power import STEPS, Step
-from scenarios.upkeep_world import NEEDS, V1, V2, Upkeep, full, upkeep
+from scenarios.worlds.agent import APP, DEVICE, SETTLE_S
+from scenarios.worlds.upkeep import NEEDS, V1, V2, Upkeep, full, upkeep
 
 AWAY_S = 1.5
 PER_S_MAX = 20

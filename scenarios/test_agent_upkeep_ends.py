@@ -10,9 +10,9 @@ from harness.checks.replacements import crash_loop_paused, rolled_in_order
 from harness.checks.reporting import agent_worked, ids_reported, no_agent_exit, reported
 from harness.checks.upkeep import kept, made_again, said_meanwhile, stranger_untouched
 from harness.env import Environment
-from scenarios.agent_world import APP, DEVICE, payload
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.upkeep_world import NEEDS, SLOT, V1, V2, full, upkeep
+from scenarios.worlds.agent import APP, DEVICE, payload
+from scenarios.worlds.upkeep import NEEDS, SLOT, V1, V2, full, upkeep
 
 LOOKS = 10
 STUCK_WITHIN_S = 75.0

@@ -17,9 +17,9 @@ from harness.faults.cable_out import CableOut
 from harness.faults.power_cut import PowerCut
 from harness.services.gate_rules import Rule
 from harness.services.payload_images import image
-from scenarios.agent_world import APP, DEVICE, SETTLE_S, payload
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.upkeep_world import NEEDS, SLOT, V1, V2, full, upkeep
+from scenarios.worlds.agent import APP, DEVICE, SETTLE_S, payload
+from scenarios.worlds.upkeep import NEEDS, SLOT, V1, V2, full, upkeep
 
 MISSING = image("v9")
 LOOKS = 10

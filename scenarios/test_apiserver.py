@@ -25,7 +25,8 @@ from harness.services.gate import Rule
 from harness.services.operator import OperatorProcess
 from harness.triggers import Trigger
 from harness.wait import wait_for
-from scenarios.apiserver_trouble import (
+from scenarios.cases import cases, require_pass, still_judged
+from scenarios.worlds.apiserver_trouble import (
     Make,
     cut,
     garbage,
@@ -36,8 +37,7 @@ from scenarios.apiserver_trouble import (
     watch_expired,
     watch_expired_event,
 )
-from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, create, edit_image, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, Size, create, edit_image, wait_status_true
 
 SMALL = Size(8, 4)
 # More statuses than may be patched in vain in one second.

@@ -20,7 +20,7 @@ from harness.faults.http_point import LISTS
 from harness.faults.kill import Kill
 from harness.services.gate import Rule
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled, wait_status_true
 
 SIZE = Size(8, 4)
 # The longest pause between two attempts, and a list.

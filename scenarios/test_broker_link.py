@@ -39,7 +39,7 @@ from harness.services.relay import Relay
 from harness.services.veth_link import veth_link
 from harness.triggers import link_ended, recovery_progress, source_lost
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_again, start_settled, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_again, start_settled, wait_status_true
 
 SIZE = Size(16, 12)
 LINK = "operator-nats"

@@ -17,7 +17,7 @@ from harness.env import Environment
 from harness.faults.kill import Kill
 from harness.faults.power_off import PowerOff
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     GROUPS,
     QUIET_S,
@@ -27,7 +27,7 @@ from scenarios.fleet_world import (
     start_again,
     start_settled,
 )
-from scenarios.looking import approve_when_held, wait_right, without_finalizer
+from scenarios.worlds.looking import approve_when_held, wait_right, without_finalizer
 
 SMALL = Size(8, 4)
 # Two groups of ten: as many keys as may go without approval.

@@ -19,7 +19,7 @@ from harness.devices.scripted import Labels, ScriptedDevices
 from harness.env import Environment
 from harness.faults.kill import Kill
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     GROUPS,
     QUIET_S,
@@ -30,7 +30,7 @@ from scenarios.fleet_world import (
     start_again,
     start_created,
 )
-from scenarios.looking import (
+from scenarios.worlds.looking import (
     approve_when_held,
     delete_entry,
     look_at_published,

@@ -13,7 +13,7 @@ from harness.checks.writes import no_patches, no_writes, status_unchanged
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     GROUPS,
     QUIET_S,
@@ -25,8 +25,8 @@ from scenarios.fleet_world import (
     start_again,
     start_created,
 )
-from scenarios.looking import delete_entry, wait_right
-from scenarios.silence_world import (
+from scenarios.worlds.looking import delete_entry, wait_right
+from scenarios.worlds.silence import (
     A_TICK_S,
     ALWAYS,
     BEAT_EVERY_S,

@@ -9,7 +9,7 @@ from scenarios.cases import cases, require_pass
 from scenarios.catalogue import Shape
 from scenarios.exhibits import EXHIBITS, Exhibit, Stage
 from scenarios.exhibits.exhibit import SIZE
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, create, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, create, wait_status_true
 
 FAULTS = Shape(
     number="F",

@@ -16,7 +16,7 @@ from harness.faults.buckets import BucketOtherwise, BucketsMissing
 from harness.faults.fault import Fault
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, create, start_settled, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, create, start_settled, wait_status_true
 
 SIZE = Size(8, 4)
 # The exit code of an operator that a peer refused.

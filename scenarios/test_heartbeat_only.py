@@ -17,7 +17,7 @@ from harness.faults.malformed import PlantedEntries
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     SETTLE_S,
     Size,
@@ -26,7 +26,7 @@ from scenarios.fleet_world import (
     start_again,
     wait_status_true,
 )
-from scenarios.looking import SOON_S, beats_stored, wait_devices
+from scenarios.worlds.looking import SOON_S, beats_stored, wait_devices
 
 FINALIZER = "fleet.fleetproof.dev/keys"
 SIZE = Size(8, 1)

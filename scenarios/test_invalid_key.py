@@ -14,10 +14,10 @@ from harness.checks.status import status_true
 from harness.checks.writes import wanted_keys_present
 from harness.env import Environment
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_settled
-from scenarios.looking import wait_keys, wait_right
-from scenarios.odd_entries import back_if, by_hand, killed_if, wait_complaints
-from scenarios.payloads import GOOD, MALFORMED_DESIRED
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_settled
+from scenarios.worlds.looking import wait_keys, wait_right
+from scenarios.worlds.odd_entries import back_if, by_hand, killed_if, wait_complaints
+from scenarios.worlds.payloads import GOOD, MALFORMED_DESIRED
 
 SIZE = Size(8, 4)
 DOTTED = Size(8, 4, dotted=True)

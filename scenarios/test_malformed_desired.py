@@ -15,10 +15,10 @@ from harness.checks.writes import wanted_keys_present
 from harness.env import Environment
 from harness.faults.malformed import by_itself
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, Size, edit_image, start_settled
-from scenarios.looking import wait_right
-from scenarios.odd_entries import back_if, by_hand, killed_if, wait_complaints
-from scenarios.payloads import DESIRED, MALFORMED_DESIRED, RIGHT_DESIRED, WRONG_DESIRED
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, Size, edit_image, start_settled
+from scenarios.worlds.looking import wait_right
+from scenarios.worlds.odd_entries import back_if, by_hand, killed_if, wait_complaints
+from scenarios.worlds.payloads import DESIRED, MALFORMED_DESIRED, RIGHT_DESIRED, WRONG_DESIRED
 
 SMALL = Size(8, 4)
 # More keys than the brake lets go unasked.

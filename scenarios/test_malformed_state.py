@@ -15,10 +15,10 @@ from harness.checks.status import status_true
 from harness.checks.writes import no_writes, wanted_keys_present
 from harness.env import Environment
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, start_settled
-from scenarios.looking import wait_right
-from scenarios.odd_entries import ONE, SIZE, back_if, by_hand, failed_now, killed_if, report, wait_complaints
-from scenarios.payloads import MALFORMED_STATE
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, start_settled
+from scenarios.worlds.looking import wait_right
+from scenarios.worlds.odd_entries import ONE, SIZE, back_if, by_hand, failed_now, killed_if, report, wait_complaints
+from scenarios.worlds.payloads import MALFORMED_STATE
 
 ALL_KINDS = tuple(MALFORMED_STATE)
 

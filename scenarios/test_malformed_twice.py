@@ -8,10 +8,10 @@ from harness.checks.status import status_true
 from harness.checks.writes import no_patches, no_writes
 from harness.env import Environment
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, start_settled
-from scenarios.looking import wait_right
-from scenarios.odd_entries import ONE, SIZE, by_hand, failed_now, report
-from scenarios.payloads import MALFORMED_STATE
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, start_settled
+from scenarios.worlds.looking import wait_right
+from scenarios.worlds.odd_entries import ONE, SIZE, by_hand, failed_now, report
+from scenarios.worlds.payloads import MALFORMED_STATE
 
 # Two that disagree patch in turn, each a tick after the other.
 QUIET_S = 2.5

@@ -24,10 +24,10 @@ from harness.services.gate import Rule
 from harness.services.operator import CONVERGED, OperatorProcess
 from harness.triggers import Trigger, recovery_progress
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.clean_run import run_twice
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, create, wait_status_true
-from scenarios.looking import wait_gone
-from scenarios.mutations import Mutation, Mutator
+from scenarios.worlds.clean_run import run_twice
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, Size, create, wait_status_true
+from scenarios.worlds.looking import wait_gone
+from scenarios.worlds.mutations import Mutation, Mutator
 
 SIZE = Size(8, 4)
 NEWCOMER = "device-0008"

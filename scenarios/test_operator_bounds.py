@@ -19,7 +19,7 @@ from harness.leaks import consumers
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.cases import require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_settled, wait_status_true
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_settled, wait_status_true
 
 CUTS = 50
 # After so many cuts the operator is left in peace until it has converged; the others hit it while it rebuilds.

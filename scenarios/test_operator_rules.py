@@ -13,8 +13,8 @@ from fleet.wire import Bucket, stream_name
 from harness.env import Environment
 from harness.history import Request
 from harness.wait import wait_for
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
-from scenarios.looking import (
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
+from scenarios.worlds.looking import (
     SOON_S,
     beats_stored,
     devices_named,

@@ -35,7 +35,7 @@ from harness.faults.syscall import KillAtCall
 from harness.services.gate import Rule
 from harness.services.operator import OperatorProcess
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -45,7 +45,7 @@ from scenarios.fleet_world import (
     start_settled,
     wait_status_true,
 )
-from scenarios.looking import wait_right
+from scenarios.worlds.looking import wait_right
 
 SIZE = Size(8, 4)
 Death = Literal["sigkill", "sigterm", "out-of-memory", "at-call"]

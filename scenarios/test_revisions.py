@@ -21,7 +21,7 @@ from harness.faults.buckets import RevisionsFrom
 from harness.faults.kill import Kill
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -31,7 +31,7 @@ from scenarios.fleet_world import (
     start_again,
     start_settled,
 )
-from scenarios.looking import wait_right
+from scenarios.worlds.looking import wait_right
 
 SIZE = Size(8, 4)
 ALL = tuple(Bucket)

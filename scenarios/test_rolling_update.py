@@ -29,7 +29,7 @@ from harness.services.toxiproxy import Proxy
 from harness.triggers import kv_write
 from harness.wait import end_tasks, wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -38,8 +38,8 @@ from scenarios.fleet_world import (
     start_settled,
     wait_status_true,
 )
-from scenarios.mutations import Mutator, approve_sweeps, plan_mutations
-from scenarios.steady import all_running, create_steady, report_in_turn, start_pending
+from scenarios.worlds.mutations import Mutator, approve_sweeps, plan_mutations
+from scenarios.worlds.steady import all_running, create_steady, report_in_turn, start_pending
 
 SIZE = Size(8, 4)
 # One Deployment: the broker's count of writes is then the count of its keys.

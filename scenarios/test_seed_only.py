@@ -21,7 +21,7 @@ from harness.faults.kill import Kill
 from harness.faults.reports_gone import ReportsGone
 from harness.services.operator import OperatorProcess
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -31,7 +31,7 @@ from scenarios.fleet_world import (
     start_settled,
     wait_status_true,
 )
-from scenarios.looking import wait_right
+from scenarios.worlds.looking import wait_right
 
 SIZE = Size(8, 8)
 PAIRS_EACH = 2

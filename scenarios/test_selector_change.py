@@ -15,7 +15,7 @@ from harness.checks.writes import no_writes, wanted_keys_present
 from harness.env import Environment
 from harness.faults.kill import Kill
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     GROUPS,
     QUIET_S,
@@ -27,7 +27,7 @@ from scenarios.fleet_world import (
     start_again,
     start_created,
 )
-from scenarios.looking import approve_when_held, wait_right
+from scenarios.worlds.looking import approve_when_held, wait_right
 
 Selector = Mapping[str, str]
 

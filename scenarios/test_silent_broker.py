@@ -9,9 +9,9 @@ from harness.checks.writes import no_patches, no_writes, status_unchanged
 from harness.env import Environment
 from harness.faults.cut import Cut
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_again
-from scenarios.looking import wait_right
-from scenarios.silence_world import A_TICK_S, ALWAYS, passed_s, power_off, restart_of, settled
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, start_again
+from scenarios.worlds.looking import wait_right
+from scenarios.worlds.silence import A_TICK_S, ALWAYS, passed_s, power_off, restart_of, settled
 
 SIZE = Size(8, 4)
 

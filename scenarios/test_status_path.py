@@ -21,7 +21,7 @@ from harness.faults.panic import StatusPanic, environment
 from harness.observers.readiness import ReadinessObserver
 from harness.services.operator import OperatorProcess
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import SETTLE_S, Size, create, edit_image, start_created, wait_status_true
+from scenarios.worlds.fleet import SETTLE_S, Size, create, edit_image, start_created, wait_status_true
 
 SIZE = Size(8, 4)
 EXIT_WITHIN_S = 10.0

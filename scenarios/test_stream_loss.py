@@ -25,8 +25,8 @@ from harness.services.operator import OperatorProcess
 from harness.triggers import log_said
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled
-from scenarios.looking import held, wait_refilled, wait_right
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, Size, edit_image, start_settled
+from scenarios.worlds.looking import held, wait_refilled, wait_right
 
 SIZE = Size(8, 4)
 TAIL = 3

@@ -17,7 +17,7 @@ from harness.faults.stop import Stop
 from harness.services.operator import OperatorProcess
 from harness.wait import end_tasks, wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -25,8 +25,8 @@ from scenarios.fleet_world import (
     start_settled,
     wait_status_true,
 )
-from scenarios.mutations import Mutation, Mutator, approve_sweeps, plan_mutations
-from scenarios.steady import STEADY_DEPLOYMENTS, all_running, create_steady, report_in_turn, start_pending
+from scenarios.worlds.mutations import Mutation, Mutator, approve_sweeps, plan_mutations
+from scenarios.worlds.steady import STEADY_DEPLOYMENTS, all_running, create_steady, report_in_turn, start_pending
 
 SIZE = Size(40, 8)
 RATE_PER_S = 8.0

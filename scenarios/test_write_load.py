@@ -16,7 +16,7 @@ from harness.faults.kill import Kill
 from harness.history import Op, Record
 from harness.triggers import Trigger, recovery_progress
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,

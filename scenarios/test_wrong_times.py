@@ -14,9 +14,9 @@ from harness.env import Environment
 from harness.faults.clock import ClockSkew
 from harness.faults.fault import Fault
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import CONVERGE_S, QUIET_S, SETTLE_S, start_settled
-from scenarios.looking import wait_right
-from scenarios.odd_entries import ONE, SIZE, TWIN, back_if, by_hand, failed_now, killed_if, report
+from scenarios.worlds.fleet import CONVERGE_S, QUIET_S, SETTLE_S, start_settled
+from scenarios.worlds.looking import wait_right
+from scenarios.worlds.odd_entries import ONE, SIZE, TWIN, back_if, by_hand, failed_now, killed_if, report
 
 HOUR_S = 3600.0
 YEAR_S = 365.25 * 24 * HOUR_S

@@ -20,7 +20,7 @@ from harness.faults.etcd_restored import EtcdBackup, EtcdRestored
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.cases import cases, require_pass, still_judged
-from scenarios.fleet_world import (
+from scenarios.worlds.fleet import (
     CONVERGE_S,
     QUIET_S,
     SETTLE_S,
@@ -30,7 +30,7 @@ from scenarios.fleet_world import (
     start_settled,
     wait_status_true,
 )
-from scenarios.looking import started, stopped
+from scenarios.worlds.looking import started, stopped
 
 SMALL = Size(8, 4)
 # More keys than the brake lets go without approval.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
-from harness.checks.reference import Key, witness_gap
+from harness.checks.reference import Key, stored_s, witness_gap
 from harness.checks.timeline import Stretch, Timeline
 from harness.history import History, KeysLost, KvEntry
 
@@ -45,7 +45,7 @@ def deletes_justified(history: History) -> Finding:
     deletes = 0
     wrong: list[tuple[Key, tuple[int, ...]]] = []
     for key, entries in _entries_by_key(history).items():
-        stored_at_s = {entry.revision: (line, _stored_s(entry)) for line, entry in entries}
+        stored_at_s = {entry.revision: (line, stored_s(entry)) for line, entry in entries}
         stretches = [stretch for stretch in timeline.stretches(key) if not stretch.wanted]
         for line, entry in entries:
             if entry.operation != "delete":
@@ -53,7 +53,7 @@ def deletes_justified(history: History) -> Finding:
             deletes += 1
             # A marker over nothing deletes no revision: any time before it will do.
             since_line, since_s = stored_at_s.get(entry.previous, (line, float("-inf")))
-            if not any(s.begins_from_s <= _stored_s(entry) and s.ends_to_s >= since_s for s in stretches):
+            if not any(s.begins_from_s <= stored_s(entry) and s.ends_to_s >= since_s for s in stretches):
                 wrong.append((key, (since_line, line)))
     if wrong:
         return failed(
@@ -133,7 +133,7 @@ def _changes_by_key(history: History) -> dict[Key, list[_Change]]:
     """When each key was stored, deleted or lost; of a loss the time at which it was found out."""
     changes: dict[Key, list[_Change]] = defaultdict(list)
     for key, entries in _entries_by_key(history).items():
-        changes[key] += [_Change(line, _stored_s(entry), entry.operation == "put") for line, entry in entries]
+        changes[key] += [_Change(line, stored_s(entry), entry.operation == "put") for line, entry in entries]
     for line, lost in history.numbered(KeysLost, lambda k: k.bucket == Bucket.DESIRED_STATE):
         for name in lost.keys:
             device, _, deployment = name.rpartition(".")
@@ -149,10 +149,6 @@ def _entries_by_key(history: History) -> dict[Key, list[tuple[int, KvEntry]]]:
         device, _, deployment = entry.key.rpartition(".")
         entries[device, deployment].append((line, entry))
     return entries
-
-
-def _stored_s(entry: KvEntry) -> float:
-    return entry.at_s if entry.stored_s is None else entry.stored_s
 
 
 def _first(keys: list[Key]) -> str:

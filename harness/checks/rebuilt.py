@@ -2,7 +2,7 @@
 
 from fleet.wire import Bucket
 from harness.checks.judge import Ask, Finding, check_of, failed, inconclusive, passed
-from harness.checks.reference import Key, World, witness_gap
+from harness.checks.reference import Key, World, stored_s, witness_gap
 from harness.checks.timeline import Timeline
 from harness.checks.window import Marks, Window, between, read_at
 from harness.history import History, KvEntry, Op, Resource
@@ -31,7 +31,7 @@ def keys_rebuilt(start: str, limit_s: float) -> Ask:
         again: dict[str, tuple[int, float]] = {}
         for line, entry in history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE):
             if entry.operation == "put" and entry.previous == 0 and entry.key in seen:
-                again[entry.key] = (line, entry.at_s if entry.stored_s is None else entry.stored_s)
+                again[entry.key] = (line, stored_s(entry))
             seen.add(entry.key)
         missing = sorted(f"{device}.{app}" for device, app in world.wanted.keys() - world.stored.keys())
         late = sorted(key for key, (_, at_s) in again.items() if at_s - mark[1].at_s > limit_s)

@@ -149,12 +149,18 @@ def witness_gap(history: History) -> str | None:
     if entries and entries[-1][0] > line:
         # Still being written while the broker was asked: the two counts belong to different instants.
         return None
-    newest = entries[-1][1].revision if entries else 0
+    # By when it was stored: what the witness missed while the server was away it read afterwards.
+    newest = max(entries, key=lambda numbered: (stored_s(numbered[1]), numbered[0]))[1].revision if entries else 0
     if state.messages and newest != state.last_seq:
         return f"the broker's newest write of {Bucket.DESIRED_STATE} is {state.last_seq}, the witness's {newest}"
     if state.history_per_key == 1 and keys != state.messages:
         return f"{Bucket.DESIRED_STATE} holds {state.messages} keys and delete markers, the witness saw {keys}"
     return None
+
+
+def stored_s(entry: KvEntry) -> float:
+    """When the broker stored it, in the history's seconds; when it was seen, if the broker did not say."""
+    return entry.at_s if entry.stored_s is None else entry.stored_s
 
 
 def status_aggregate(deployment: Resource) -> Aggregate | None:
@@ -305,12 +311,12 @@ def _reported_pair(record: Op | KvEntry) -> Key | None:
 
 def _report(record: Op | KvEntry, began_at: datetime | None) -> DeviceState | None:
     """What was put, as of its storing if it says a later time; None for what is malformed or was deleted."""
-    text, stored_s = (record.detail, record.at_s) if isinstance(record, Op) else (record.value, record.stored_s)
+    text, at_s = (record.detail, record.at_s) if isinstance(record, Op) else (record.value, stored_s(record))
     try:
         report = decode_device_state(text.encode())
     except WireError:
         return None
     if began_at is None:
         return report
-    stored_at = began_at + timedelta(seconds=record.at_s if stored_s is None else stored_s)
+    stored_at = began_at + timedelta(seconds=at_s)
     return replace(report, last_event_at=min(report.last_event_at, stored_at))

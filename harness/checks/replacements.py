@@ -6,6 +6,7 @@ from itertools import pairwise
 from fleet.wire import Bucket
 from harness.checks.container_lives import Happened, Life, Run, Slot, events, in_slot, lives
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
+from harness.checks.reference import stored_s
 from harness.history import History, KvEntry
 
 PAUSE_S_FIRST = 0.5
@@ -162,7 +163,7 @@ def last_order_s(history: History, device: str, deployment: str, *, until_s: flo
     """When the broker stored the newest value of that key by then; 0 if it had none."""
     key = f"{device}.{deployment}"
     orders = history.numbered(KvEntry, lambda e: e.bucket == Bucket.DESIRED_STATE and e.key == key)
-    times = [entry.at_s if entry.stored_s is None else entry.stored_s for _, entry in orders]
+    times = [stored_s(entry) for _, entry in orders]
     return max((at_s for at_s in times if at_s <= until_s), default=0.0)
 
 

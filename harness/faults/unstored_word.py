@@ -46,7 +46,8 @@ class UnstoredWord(Fault):
         subject = self._subject
         listening = await client.subscribe(subject)
         try:
-            await client.flush()
+            # A round trip behind the subscription. A flush would not do: its ping overtakes that.
+            await self._stored()
             await self._publish(client, subject)
             await listening.next_msg(timeout=_HEARD_WITHIN_S)
             self._heard = True

@@ -41,8 +41,10 @@ class BucketObserver:
         self._seen: dict[int, float] = {}
         # Key -> revision, of what desired-state holds as far as we saw it.
         self._held: dict[str, int] = {}
-        # The connection was lost: what was stored until it came back was republished to nobody.
-        self._was_away = False
+        # The newest message that was seen: its revision, and when the broker stored it.
+        self._newest = (0, 0.0)
+        # That one, as the connection was lost: what was stored until it came back was republished to nobody.
+        self._missed_after: tuple[int, float] | None = None
         # A write that no republish tells of (the bucket is not as it should be) is waited for only once.
         self._given_up = 0
 
@@ -54,7 +56,8 @@ class BucketObserver:
         who, lost = "the witness of the buckets", observer._disconnected
         async with connecting(client, url, who, reconnect_every_s=_RECONNECT_EVERY_S, lost=lost):
             await client.subscribe(f"{DESIRED_SUBJECT_PREFIX}.>", cb=observer._republished)
-            await client.flush()
+            # Its answer comes after the subscription is there. A flush would not do: its ping overtakes that.
+            await observer._info(Bucket.DESIRED_STATE)
         return observer
 
     async def close(self) -> None:
@@ -69,9 +72,9 @@ class BucketObserver:
         info = await self._info(Bucket.DESIRED_STATE)
         if info is None or not info.state.messages or info.config.republish is None:
             return
-        if self._was_away:
-            self._was_away = False
-            await self._read_missed(info)
+        if self._missed_after is not None:
+            missed_after, self._missed_after = self._missed_after, None
+            await self._read_missed(info, missed_after)
         newest, made_s = info.state.last_seq, _made_s(info)
         if newest == self._given_up:
             return
@@ -124,11 +127,11 @@ class BucketObserver:
                 self._held.pop(key, None)
             self._recorder.add(KeysLost(at_s=self._recorder.now_s, bucket=Bucket.DESIRED_STATE.value, keys=tuple(lost)))
 
-    async def _read_missed(self, info: StreamInfo) -> None:
+    async def _read_missed(self, info: StreamInfo, missed_after: tuple[int, float]) -> None:
         """Record what the stream holds and nobody republished to us. What was overwritten meanwhile is not there."""
         js, made_s = self.client.jetstream(timeout=ANSWER_WITHIN_S), _made_s(info)
-        seen = [revision for revision, stored_s in self._seen.items() if stored_s >= made_s]
-        after = max(seen, default=info.state.first_seq - 1)
+        revision, stored_s = missed_after
+        after = revision if stored_s >= made_s else info.state.first_seq - 1
         while after < info.state.last_seq:
             try:
                 found = await js.get_msg(stream_name(Bucket.DESIRED_STATE), seq=after + 1, subject=">", next=True)
@@ -140,7 +143,7 @@ class BucketObserver:
                 raise ServiceError(f"{Bucket.DESIRED_STATE}: a message without revision, subject or time")
             after, key = found.seq, found.subject.removeprefix(kv_subject(Bucket.DESIRED_STATE, ""))
             known = self._held.get(key, 0)
-            previous = known if self._seen.get(known, 0.0) >= made_s else 0
+            previous = known if known < after and self._seen.get(known, 0.0) >= made_s else 0
             value, stored_s = found.data or b"", found.time.timestamp()
             self._store(key, found.headers or {}, value, revision=after, previous=previous, stored_s=stored_s)
 
@@ -154,7 +157,8 @@ class BucketObserver:
             raise ServiceError(f"{bucket}: the broker does not answer its witness: {str(e) or type(e).__name__}") from e
 
     async def _disconnected(self) -> None:
-        self._was_away = True
+        if self._missed_after is None:
+            self._missed_after = self._newest
 
     async def _republished(self, message: Msg) -> None:
         headers = message.headers or {}
@@ -181,6 +185,7 @@ class BucketObserver:
         if stored_s is not None and self._seen.get(revision) == stored_s:
             return
         self._seen[revision] = math.inf if stored_s is None else stored_s
+        self._newest = (revision, self._seen[revision])
         self._held[key] = revision
         self._recorder.add(
             KvEntry(

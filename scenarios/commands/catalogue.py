@@ -6,8 +6,8 @@ import click
 from rich.table import Table
 
 from scenarios.catalogue import SHAPES
-from scenarios.console import make_console
 from scenarios.defects import DEFECTS, defects_of
+from scenarios.running.console import make_console
 
 
 @click.command("list")

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from scenarios.commands.ends import end_by, fail
-from scenarios.console import make_console
 from scenarios.defects import DEFECTS
+from scenarios.running.console import make_console
 
 
 @click.command()
@@ -26,9 +26,9 @@ def defects(names: tuple[str, ...], *, workers: int, as_json: bool, runs: Path |
       fleetproof defects -n 2
       fleetproof defects no-seed dirty-marks-lost --json
     """
-    from scenarios.matrix import as_json as json_of  # noqa: PLC0415 - pytest and the harness load only here
-    from scenarios.matrix import print_matrix, rows_of  # noqa: PLC0415 - see above
-    from scenarios.runner import Selection, execute  # noqa: PLC0415 - see above
+    from scenarios.running.matrix import as_json as json_of  # noqa: PLC0415 - pytest and the harness load only here
+    from scenarios.running.matrix import print_matrix, rows_of  # noqa: PLC0415 - see above
+    from scenarios.running.runner import Selection, execute  # noqa: PLC0415 - see above
 
     if unknown := [name for name in names if name not in DEFECTS]:
         fail(f"no defect {unknown[0]!r}; `fleetproof list` shows the ones there are")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from scenarios.commands.ends import end_by
-from scenarios.console import make_console, verdict_word
+from scenarios.running.console import make_console, verdict_word
 
 
 @click.command()
@@ -19,7 +19,7 @@ def demo(*, as_json: bool, runs: Path | None) -> None:
     Example:
       fleetproof demo
     """
-    from scenarios.demo import demonstrate  # noqa: PLC0415 - the harness loads only here
+    from scenarios.running.demo import demonstrate  # noqa: PLC0415 - the harness loads only here
 
     console = make_console(stderr=as_json)
     result = demonstrate(runs, console)

@@ -5,7 +5,7 @@ import json
 import click
 from rich.table import Table
 
-from scenarios.console import make_console
+from scenarios.running.console import make_console
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from scenarios.commands.ends import end_by, fail
-from scenarios.console import make_console
+from scenarios.running.console import make_console
 
 
 @click.command()
@@ -29,7 +29,7 @@ def faults(names: tuple[str, ...], *, toothless: bool, workers: int, as_json: bo
     from scenarios.exhibits import EXHIBITS  # noqa: PLC0415 - pytest and the harness load only here
     from scenarios.exhibits.show import as_json as json_of  # noqa: PLC0415 - see above
     from scenarios.exhibits.show import print_show, rows_of, verdict_of  # noqa: PLC0415 - see above
-    from scenarios.runner import Selection, execute  # noqa: PLC0415 - see above
+    from scenarios.running.runner import Selection, execute  # noqa: PLC0415 - see above
 
     if unknown := [name for name in names if name not in EXHIBITS]:
         fail(f"no fault {unknown[0]!r}; there are: {', '.join(EXHIBITS)}")

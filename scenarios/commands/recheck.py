@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from scenarios.commands.ends import EXIT_BAD_INPUT, end_by
-from scenarios.console import make_console, verdict_word
-from scenarios.rechecking import OURS, Rechecked, find_within, recheck_folder
+from scenarios.running.console import make_console, verdict_word
+from scenarios.running.rechecking import OURS, Rechecked, find_within, recheck_folder
 
 
 @click.command()

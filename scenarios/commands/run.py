@@ -7,8 +7,8 @@ import click
 
 from scenarios.catalogue import SHAPES, family, shape
 from scenarios.commands.ends import end_by, fail
-from scenarios.console import make_console
 from scenarios.defects import DEFECTS
+from scenarios.running.console import make_console
 
 
 @click.command()
@@ -50,9 +50,9 @@ def run(
       fleetproof run all --operator "/opt/other/operator --verbose"
       fleetproof run --from my-scenarios my-shape
     """
-    from scenarios.run_table import as_json as json_of  # noqa: PLC0415 - pytest and the harness load only here
-    from scenarios.run_table import print_run, rows_of, verdict_of  # noqa: PLC0415 - see above
-    from scenarios.runner import Selection, execute  # noqa: PLC0415 - see above
+    from scenarios.running.run_table import as_json as json_of  # noqa: PLC0415 - pytest and the harness load only here
+    from scenarios.running.run_table import print_run, rows_of, verdict_of  # noqa: PLC0415 - see above
+    from scenarios.running.runner import Selection, execute  # noqa: PLC0415 - see above
 
     if defect is not None and (operator or agent):
         fail("--defect patches our own product: it goes without --operator and --agent")

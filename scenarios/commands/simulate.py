@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from scenarios.commands.ends import EXIT_FAILED, EXIT_UNDECIDED
-from scenarios.console import make_console
+from scenarios.running.console import make_console
 
 if TYPE_CHECKING:
     from harness.devices.simulator.figures import Summary

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from scenarios.commands.ends import end_by, fail
-from scenarios.console import make_console
+from scenarios.running.console import make_console
 
 
 @click.group()
@@ -40,9 +40,9 @@ def roll(*, part: str | None, every: int, workers: int, agent: str | None, as_js
       fleetproof sweep roll --steps 1-40
       fleetproof sweep roll --every 10 --json
     """
-    from scenarios.sweep_roll import sweep_roll  # noqa: PLC0415 - the harness loads only here
-    from scenarios.sweep_table import as_json as json_of  # noqa: PLC0415 - see above
-    from scenarios.sweep_table import print_sweep  # noqa: PLC0415 - see above
+    from scenarios.running.sweep_roll import sweep_roll  # noqa: PLC0415 - the harness loads only here
+    from scenarios.running.sweep_table import as_json as json_of  # noqa: PLC0415 - see above
+    from scenarios.running.sweep_table import print_sweep  # noqa: PLC0415 - see above
 
     first, last = _part(part)
 

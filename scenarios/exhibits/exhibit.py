@@ -7,7 +7,7 @@ from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
 from harness.faults.fault import Fault
 from harness.services.operator import OperatorProcess
-from scenarios.fleet_world import Size
+from scenarios.worlds.fleet import Size
 
 SIZE = Size(devices=4, deployments=2)
 

@@ -8,7 +8,8 @@ from harness.faults.fault import Fault
 from harness.faults.http_hold import HttpHold
 from harness.faults.http_point import EVERYTHING, LISTS, STATUS_PATCHES, WATCHES
 from harness.faults.panic import StatusPanic, environment
-from scenarios.apiserver_trouble import (
+from scenarios.exhibits.exhibit import Exhibit, Stage
+from scenarios.worlds.apiserver_trouble import (
     Make,
     cut,
     garbage,
@@ -21,8 +22,7 @@ from scenarios.apiserver_trouble import (
     watch_expired,
     watch_expired_event,
 )
-from scenarios.exhibits.exhibit import Exhibit, Stage
-from scenarios.fleet_world import CONVERGE_S
+from scenarios.worlds.fleet import CONVERGE_S
 
 _LIFE = "exhibit"
 

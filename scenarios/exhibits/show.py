@@ -11,9 +11,9 @@ from harness.capability import Unavailable, probe_all
 from harness.history import Fault, VerdictOutcome, worst
 from harness.history.records import FaultEvent
 from reports.case import CaseResult
-from scenarios.console import verdict_word
 from scenarios.exhibits.exhibit import Exhibit
-from scenarios.runner import Done
+from scenarios.running.console import verdict_word
+from scenarios.running.runner import Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from harness.faults.fault import Fault
 from harness.faults.other_cluster import OtherCluster, Place
 from harness.services.operator import OperatorProcess
 from scenarios.exhibits.exhibit import SIZE, Exhibit, Stage
-from scenarios.fleet_world import edit_image
+from scenarios.worlds.fleet import edit_image
 
 
 async def etcd_killed(stage: Stage) -> Fault:

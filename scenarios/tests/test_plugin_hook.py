@@ -15,7 +15,7 @@ from scenarios import plugin as hooks
 from scenarios.cases import NotPassed
 from scenarios.catalogue import SHAPES
 from scenarios.defects import DEFECTS
-from scenarios.summary import Summary
+from scenarios.running.summary import Summary
 from scenarios.variants import Variant
 
 DEFECT = DEFECTS["no-seed"]

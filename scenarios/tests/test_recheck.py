@@ -10,7 +10,7 @@ import pytest
 
 from fleet.wire import Bucket
 from harness.history import History, KvEntry, Mark, Record, Request, Verdict
-from scenarios.rechecking import OURS, Rechecked, find_within, recheck_folder
+from scenarios.running.rechecking import OURS, Rechecked, find_within, recheck_folder
 from scenarios.tests.commands import FLEETPROOF, Footprint, run
 
 SHAPE, CASE = "cold-restart-full-kv", "8x4-sigkill"

@@ -6,10 +6,10 @@ import pytest
 
 from harness.history import History, Verdict, VerdictOutcome
 from reports.case import CaseResult
-from scenarios import matrix, run_table
-from scenarios.console import make_console
 from scenarios.defects import DEFECTS
-from scenarios.runner import Done
+from scenarios.running import matrix, run_table
+from scenarios.running.console import make_console
+from scenarios.running.runner import Done
 
 RUN = Path("/runs/one")
 DEFECT, OTHER = DEFECTS["no-seed"], DEFECTS["dirty-marks-lost"]

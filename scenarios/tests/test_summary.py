@@ -5,7 +5,7 @@ import pytest
 from harness.checks.judge import Finding, Judgement, failed, inconclusive, passed
 from harness.checks.tests.story import Story, settled
 from scenarios.cases import NotPassed, require_pass
-from scenarios.summary import recovered_after_s, summarise
+from scenarios.running.summary import recovered_after_s, summarise
 
 GOOD, BAD, DOUBT = passed("a", "fine"), failed("b", "broken", [3, 4]), inconclusive("c", "who knows")
 

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from harness.checks.judge import Judgement, passed
 from scenarios.cli import main
 from scenarios.commands.ends import EXIT_BAD_INPUT
-from scenarios.sweep import Swept
-from scenarios.sweep_roll import Done
-from scenarios.sweep_table import as_json, rows_of
+from scenarios.running.sweep import Swept
+from scenarios.running.sweep_roll import Done
+from scenarios.running.sweep_table import as_json, rows_of
 
 WELL = Judgement((passed("a-check", "all is well"),))
 

@@ -16,7 +16,7 @@ from harness.services.podman_gate import PodmanGate
 from harness.services.process import ManagedProcess
 from harness.services.tools import run_tool
 from harness.wait import wait_for
-from scenarios.agent_world import APP, DEVICE, LIFECYCLE, Fleet
+from scenarios.worlds.agent import APP, DEVICE, LIFECYCLE, Fleet
 
 NEEDS = ("podman",)
 SLOT = f"{APP}/main"

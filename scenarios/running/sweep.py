@@ -22,8 +22,8 @@ from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.history import VerdictOutcome, worst
 from reports.results import CaseRecord, write_result
-from scenarios.rolls import STILL_SLOT, Rolls, fresh_clean_roll, killed_once
-from scenarios.summary import summarise
+from scenarios.running.summary import summarise
+from scenarios.worlds.rolls import STILL_SLOT, Rolls, fresh_clean_roll, killed_once
 
 NAME: Final = "sweep-roll"
 CLEAN_ROLLS: Final = 3

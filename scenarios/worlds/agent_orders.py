@@ -26,7 +26,7 @@ from harness.faults.unstored_word import UnstoredWord, Way
 from harness.history import HAND, Complaints, Op
 from harness.services.process import ManagedProcess
 from harness.wait import wait_for
-from scenarios.agent_world import APP, DEVICE, Fleet, payload, start_fleet
+from scenarios.worlds.agent import APP, DEVICE, Fleet, payload, start_fleet
 
 OTHER = "other"
 PROBE = "probe"

@@ -21,7 +21,7 @@ from harness.errors import MissingPart
 from harness.toolchain import Toolchain
 from reports.html import write_report
 from reports.results import REPORT_FILE, load_run
-from scenarios.sweep import Choose, Sweep, Swept
+from scenarios.running.sweep import Choose, Sweep, Swept
 
 _NEEDS = ("podman", "strace-inject")
 

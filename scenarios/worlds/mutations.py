@@ -16,7 +16,7 @@ from fleet.crds import DEPLOYMENT, DEVICE
 from harness.env import Environment
 from harness.services.kube_client import KubeApiError
 from harness.wait import ticks, wait_for
-from scenarios.fleet_world import GROUPS, Size, deployment_body, device_body, edit_image
+from scenarios.worlds.fleet import GROUPS, Size, deployment_body, device_body, edit_image
 
 Kind = Literal[
     "edit image",

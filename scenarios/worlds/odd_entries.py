@@ -13,7 +13,7 @@ from harness.history import Complaints
 from harness.observers.complaints import complaints_of
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
-from scenarios.fleet_world import Size, start_again
+from scenarios.worlds.fleet import Size, start_again
 
 COMPLAINED_WITHIN_S = 10.0
 SIZE = Size(8, 4)

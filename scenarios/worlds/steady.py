@@ -8,7 +8,7 @@ from fleet.wire import Phase
 from harness.devices.scripted import ScriptedDevices
 from harness.env import Environment
 from harness.wait import ticks
-from scenarios.fleet_world import GROUPS, deployment_body, device_body
+from scenarios.worlds.fleet import GROUPS, deployment_body, device_body
 
 STEADY_DEVICES = tuple(f"steady-device-{i:02d}" for i in range(16))
 STEADY_DEPLOYMENTS = ("steady-a", "steady-b")

@@ -11,8 +11,8 @@ from rich.table import Table
 from harness.history import Verdict, VerdictOutcome, worst
 from reports.case import CaseResult
 from reports.results import REPORT_FILE
-from scenarios.console import verdict_word
-from scenarios.runner import Done
+from scenarios.running.console import verdict_word
+from scenarios.running.runner import Done
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.history import VerdictOutcome, worst
-from scenarios.console import verdict_word
-from scenarios.sweep_roll import Done
+from scenarios.running.console import verdict_word
+from scenarios.running.sweep_roll import Done
 
 _TOLD_MAX = 10
 

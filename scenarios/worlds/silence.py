@@ -16,7 +16,7 @@ from harness.faults.kill import Kill
 from harness.faults.power_off import PowerOff
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
-from scenarios.fleet_world import Size, create, start_created
+from scenarios.worlds.fleet import Size, create, start_created
 
 BEAT_EVERY_S = 0.25
 # A status that is about to go wrong does so at the next tick.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from fleet.wire import DesiredState
-from scenarios.payloads import MALFORMED_DESIRED
+from scenarios.worlds.payloads import MALFORMED_DESIRED
 
 Json = dict[str, object]
 Spoil = Callable[[bytes], bytes]

@@ -11,8 +11,8 @@ from harness.env import Environment
 from harness.env.device import Device
 from harness.services.payload_images import image
 from harness.wait import wait_for
-from scenarios.agent_world import APP
-from scenarios.looking import beats_stored
+from scenarios.worlds.agent import APP
+from scenarios.worlds.looking import beats_stored
 
 TICK = {"FLEET_TICK_S": "0.2"}
 SETTLE_S = 25.0

@@ -36,8 +36,8 @@ from harness.wait import wait_for
 from reports.html import write_report
 from reports.results import REPORT_FILE, CaseRecord, load_run, write_result
 from scenarios.cases import still_judged
-from scenarios.fleet_world import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
-from scenarios.summary import Summary, summarise
+from scenarios.running.summary import Summary, summarise
+from scenarios.worlds.fleet import CONVERGE_S, SETTLE_S, Size, start_settled, wait_status_true
 
 SIZE = Size(devices=200, deployments=20)
 # Asked of the devices; the verdict needs `ACKNOWLEDGED_PER_S_MIN` of them acknowledged.

@@ -20,7 +20,7 @@ from harness.history import HAND, Op
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
 from scenarios.cases import still_judged
-from scenarios.fleet_world import CONVERGE_S
+from scenarios.worlds.fleet import CONVERGE_S
 
 SOON_S = 20.0
 # A few looks of whoever sweeps.

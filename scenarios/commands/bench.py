@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scenarios.catalogue import SHAPES
-from scenarios.console import make_console
+from scenarios.running.console import make_console
 
 EXIT_MISMATCH = 1
 
@@ -144,7 +144,7 @@ def suite(*, shapes: tuple[str, ...], turn: int, as_json: bool) -> None:
     """
     from harness.env.foundation import NEEDED  # noqa: PLC0415 - the harness loads only here
     from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
-    from scenarios.bench_suite import Mismatch, measure, turns_of  # noqa: PLC0415 - see above
+    from scenarios.running.bench_suite import Mismatch, measure, turns_of  # noqa: PLC0415 - see above
 
     chosen = [s.id for s in SHAPES if not shapes or s.id in shapes or s.number in shapes]
     if not chosen:

@@ -10,8 +10,8 @@ from rich.table import Table
 from harness.history import Verdict
 from reports.case import CaseResult
 from scenarios.defects import Defect
-from scenarios.run_table import print_findings
-from scenarios.runner import Done
+from scenarios.running.run_table import print_findings
+from scenarios.running.runner import Done
 
 
 @dataclass(frozen=True, slots=True)

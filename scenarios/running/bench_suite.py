@@ -28,7 +28,7 @@ from harness.env.recording import recording
 from harness.errors import HarnessError
 from harness.history.records import Json
 from harness.services.warden import Warden
-from scenarios.fleet_world import Size, create
+from scenarios.worlds.fleet import Size, create
 
 WORKERS = 2
 RESETS = 10

@@ -26,7 +26,7 @@ from harness.env import Environment
 from harness.env.device import Device
 from harness.services.payload_images import image
 from harness.wait import wait_for
-from scenarios.looking import note_by_hand
+from scenarios.worlds.looking import note_by_hand
 
 DEVICE = "edge-1"
 APP = "web"
