@@ -17,6 +17,7 @@ us: then the next look agrees.
 import asyncio
 import secrets
 from contextlib import suppress
+from itertools import count
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
@@ -67,9 +68,11 @@ class KvReplica:
         self._name = f"bucket {bucket.value}"
         self._sink = sink
         self._identity = identity
-        # Always the same, so that one that could not be deleted, or was made after we had given up, is found again.
-        self._consumer = f"fleet-{secrets.token_hex(8)}"
-        self._consumer_asked = False
+        # Another name for each session: a request to delete that a dead link held back comes through minutes later.
+        self._names = (f"fleet-{secrets.token_hex(8)}-{number}" for number in count(1))
+        self._consumer = ""
+        # Those that the server may have, since they could not be deleted, or were asked for by a session that gave up.
+        self._left: set[str] = set()
         self._keys: set[str] = set()
         self._incarnation: str | None = None
         self._session: Session | None = None
@@ -117,6 +120,7 @@ class KvReplica:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
+            self._consumer = next(self._names)
             session = self._session = Session(self._client, self._bucket, self._consumer, self._sink)
             await self._follow(session)
             self._keys = session.keys if session.complete else self._keys | session.keys
@@ -167,8 +171,8 @@ class KvReplica:
         replaced = self._incarnation not in {None, report.incarnation}
         self._incarnation = session.incarnation = report.incarnation
         session.begin(StreamFacts(report.created_s, report.broker_now_s, made=report.incomplete, replaced=replaced))
-        if self._consumer_asked:
-            await self._delete_consumer()
+        for consumer in tuple(self._left):
+            await self._delete(consumer)
         inbox = self._client.new_inbox()
         with nats_errors(self._name):
             subscription = self._subscription = await self._client.subscribe(
@@ -179,7 +183,7 @@ class KvReplica:
             )
             tap.tap(self._client, subscription, session.take)
             # Whatever becomes of the request, the server may have made it.
-            self._consumer_asked = True
+            self._left.add(self._consumer)
             info = await self._js.add_consumer(
                 stream_name(self._bucket),
                 config=ConsumerConfig(
@@ -284,11 +288,12 @@ class KvReplica:
                 with nats_errors("leave"):
                     await subscription.unsubscribe()
                     if self._client.is_connected:
-                        await self._delete_consumer()
+                        await self._delete(self._consumer)
 
-    async def _delete_consumer(self) -> None:
+    async def _delete(self, consumer: str) -> None:
         with nats_errors(self._name), suppress(NotFoundError):
-            await self._js.delete_consumer(stream_name(self._bucket), self._consumer)
+            await self._js.delete_consumer(stream_name(self._bucket), consumer)
+        self._left.discard(consumer)
 
 
 async def _within(timeout_s: float, event: asyncio.Event) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerInfo
 from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from fleet.bus import replica
 from fleet.bus.replica import KvReplica
@@ -65,6 +66,21 @@ async def test_a_consumer_that_somebody_deleted_is_noticed(
     await sink.until(lambda: bool(sink.losses))
     assert sink.losses == ["lost: bucket device-state: silent for 0.72 s"]
     await sink.until(lambda: sink.replays == 2)
+
+
+async def test_a_farewell_that_comes_late_takes_no_later_consumer(
+    following: KvReplica, sink: Sink, js: JetStreamContext
+) -> None:
+    """A request to delete that a dead link held back comes through when the link does: the next session lives on."""
+    session = following._session
+    assert session is not None
+    (old,) = await js.consumers_info(STREAM)
+    session.fail("the link is dead")
+    await sink.until(lambda: sink.replays == 2)
+    with pytest.raises(NotFoundError):
+        await js.delete_consumer(STREAM, old.name)
+    (new,) = await js.consumers_info(STREAM)
+    assert new.name != old.name
 
 
 async def test_standing_still_is_no_silence(following: KvReplica, sink: Sink) -> None:

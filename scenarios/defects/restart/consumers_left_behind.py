@@ -1,23 +1,14 @@
 """Each reconnect makes a consumer of a new name, and nobody deletes the one before."""
 
-import secrets
-
 from fleet.bus.replica import KvReplica
 from scenarios.defects.defect import Defect
 
 
 def _patch() -> None:
-    leave = KvReplica._leave
+    async def leave_it(self: KvReplica, consumer: str) -> None:
+        del self, consumer
 
-    async def leave_it(_: KvReplica) -> None:
-        return
-
-    async def leave_and_rename(self: KvReplica) -> None:
-        await leave(self)
-        self._consumer = f"fleet-{secrets.token_hex(8)}"
-
-    KvReplica._delete_consumer = leave_it  # type: ignore[method-assign, assignment] # the point of a defect
-    KvReplica._leave = leave_and_rename  # type: ignore[method-assign] # likewise
+    KvReplica._delete = leave_it  # type: ignore[method-assign] # the point of a defect
 
 
 CONSUMERS_LEFT_BEHIND = Defect(
@@ -25,7 +16,7 @@ CONSUMERS_LEFT_BEHIND = Defect(
     shape="nats-cut-mid-rebuild",
     case="flapping",
     check="consumers-unchanged",
-    story="Every subscription was given a fresh random name, so that no two could meet. A flapping uplink left "
-    "hundreds of consumers on each stream, and the broker spent its time on serving nobody.",
+    story="Every subscription was given a fresh name, so that no two could meet, and whoever left did not clean up. A "
+    "flapping uplink left hundreds of consumers on each stream, and the broker spent its time on serving nobody.",
     patch=_patch,
 )
