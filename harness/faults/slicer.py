@@ -23,11 +23,13 @@ class Slicer(Toxic):
         self._probe_bytes = size_bytes * _PROBE_PIECES
 
     async def prove_active(self) -> str:
+        seen = ""
         for _ in range(_PROBES_MAX):
             pulled = await self.pull(self._probe_bytes)
             if pulled.end == "all" and pulled.pieces >= _PROBE_PIECES * _READS_SHARE_MIN:
                 return f"through the link came {pulled}"
-        raise ServiceError(f"{self.target}: through the link came {pulled}, not in slices")
+            seen = f"{pulled}"
+        raise ServiceError(f"{self.target}: through the link came {seen}, not in slices")
 
     async def prove_healed(self) -> str:
         pulled = await self.pull(self._probe_bytes)
