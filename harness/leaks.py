@@ -8,7 +8,6 @@ told. A cancelled task or a killed process needs a moment to be gone: `after` gi
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final
@@ -22,7 +21,7 @@ from fleet.wire import Bucket, stream_name
 from harness.errors import HarnessError, LeakError, WaitTimeout
 from harness.services import procfs
 from harness.services.kube_client import KubeAdmin
-from harness.services.ports import leased_ports
+from harness.services.ports import own_ports
 from harness.services.toxiproxy import Toxiproxy
 from harness.services.warden import TOKEN_VARIABLE, Warden
 from harness.wait import wait_for
@@ -153,9 +152,8 @@ def _command(pid: int) -> str:
 
 
 def _ports() -> Iterator[tuple[Hashable, str]]:
-    for port, holder in leased_ports().items():
-        if holder == os.getpid():
-            yield ("port", port), f"port {port} is still leased: release it or stop its server"
+    for port in own_ports():
+        yield ("port", port), f"port {port} is still leased: release it or stop its server"
 
 
 def _folders(warden: Warden) -> Iterator[tuple[Hashable, str]]:

@@ -1,10 +1,7 @@
 """The smallest custom resources and rights that the tests of the services need; the product's own are its affair."""
 
-import os
-
 from harness.history.records import Json
 from harness.services.kube_config import GROUP
-from harness.services.ports import leased_ports
 
 OPERATOR_RULES: tuple[Json, ...] = (
     {"apiGroups": [GROUP], "resources": ["deployments", "devices"], "verbs": ["get", "list", "watch"]},
@@ -47,8 +44,3 @@ def device(name: str) -> Json:
 
 def deployment(name: str) -> Json:
     return {**device(name), "kind": "Deployment"}
-
-
-def own_ports() -> set[int]:
-    """Leased by this process: other workers lease and release theirs meanwhile."""
-    return {port for port, pid in leased_ports().items() if pid == os.getpid()}

@@ -14,7 +14,8 @@ from harness.services.audit import AuditTail
 from harness.services.gate import Gate, Rule
 from harness.services.kube import KubeCluster
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable
-from harness.tests.samples import device, own_ports
+from harness.services.ports import own_ports
+from harness.tests.samples import device
 from harness.wait import wait_for
 
 STATUS = Rule("status", "PATCH", r"/devices/[^/]+/status")

@@ -17,8 +17,9 @@ from harness.services.kube import KubeCluster
 from harness.services.kube_answers import items_of, mapping
 from harness.services.kube_client import KubeAdmin, KubeApiError, KubeUnreachable, resource_path
 from harness.services.kube_config import GROUP, User
+from harness.services.ports import own_ports
 from harness.services.warden import Warden
-from harness.tests.samples import CRDS, OPERATOR_RULES, device, own_ports
+from harness.tests.samples import CRDS, OPERATOR_RULES, device
 from harness.toolchain import ETCD, KUBE_APISERVER, Toolchain
 
 

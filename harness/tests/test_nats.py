@@ -15,9 +15,8 @@ from nats.aio.client import Client
 from harness.errors import ServiceError
 from harness.history import Process, Recorder
 from harness.services.nats import NatsOptions, NatsServer, NatsUser
-from harness.services.ports import HOST
+from harness.services.ports import HOST, own_ports
 from harness.services.warden import Warden
-from harness.tests.samples import own_ports
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import ServiceError
 from harness.services import ports
-from harness.services.ports import FIRST_PORT, LAST_PORT, lease, leased_ports
+from harness.services.ports import FIRST_PORT, LAST_PORT, lease, leased_ports, own_ports
 
 
 def test_lease_is_exclusive_until_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +64,7 @@ def test_lease_of_another_process_holds_and_dies_with_it(tmp_path: Path, monkeyp
             monkeypatch.setattr(ports, "FIRST_PORT", port)
             monkeypatch.setattr(ports, "LAST_PORT", port)
             assert leased_ports(tmp_path) == {port: other.pid}
+            assert own_ports(tmp_path) == set()
             with pytest.raises(ServiceError):
                 lease(tmp_path)
         finally:
@@ -71,6 +72,17 @@ def test_lease_of_another_process_holds_and_dies_with_it(tmp_path: Path, monkeyp
     assert leased_ports(tmp_path) == {}
     with lease(tmp_path) as mine:
         assert mine.port == port
+
+
+def test_own_ones_are_told_until_released(tmp_path: Path) -> None:
+    """Two leases, one of them in a folder that is reached by another name."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "alias").symlink_to("real")
+    with lease(tmp_path / "real") as one, lease(tmp_path / "alias") as other:
+        assert own_ports(tmp_path / "real") == own_ports(tmp_path / "alias") == {one.port, other.port}
+        one.release()
+        assert own_ports(tmp_path / "real") == {other.port}
+    assert own_ports(tmp_path / "real") == set()
 
 
 def test_child_does_not_inherit_a_lease(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ServiceError
-from harness.services.ports import HOST
+from harness.services.ports import HOST, own_ports
 from harness.services.toxiproxy import Proxy, Toxiproxy, ToxiproxyError
 from harness.services.warden import Warden
-from harness.tests.samples import own_ports
 
 
 @pytest.fixture
