@@ -234,7 +234,7 @@ class DeviceHost:
         for process in residents:
             await process.kill()
         if self.link is not None:
-            await self.link.gone()
+            await self.link.unplug()
         self._groups.end()
 
     async def stop_podman(self) -> None:

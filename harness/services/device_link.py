@@ -5,11 +5,13 @@
 When the machine loses its power nobody is told: what is on this side keeps its connections until it notices.
 """
 
+import contextlib
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from harness.errors import ServiceError
 from harness.history import Recorder
 from harness.services.ports import lease
 from harness.services.relay import Relay
@@ -64,8 +66,14 @@ class DeviceLink:
         """Raises ServiceError."""
         await _ip("link", "set", self.device, "up")
 
-    async def gone(self) -> None:
-        """Wait until the kernel has taken the cable away with the machine's network, some time after its processes."""
+    async def unplug(self) -> None:
+        """From a machine without power. The kernel takes the cable away by itself, but long after on a busy machine.
+
+        Raises WaitTimeout.
+        """
+        with contextlib.suppress(ServiceError):
+            # It may be gone already, or go meanwhile.
+            await _ip("link", "delete", self.device)
         await wait_for(
             f"network device {self.device} to be gone",
             lambda: None if (_DEVICES / self.device).exists() else True,

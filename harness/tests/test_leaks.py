@@ -16,12 +16,14 @@ from nats.js.api import ConsumerConfig
 from fleet.wire import Bucket, stream_name
 from harness.errors import LeakError, ServiceError
 from harness.leaks import LeakAudit, consumers
+from harness.services import procfs
 from harness.services.kube_client import KubeAdmin
 from harness.services.nats import NatsServer
 from harness.services.ports import lease, leased_ports
 from harness.services.process import ManagedProcess
 from harness.services.toxiproxy import Toxiproxy
 from harness.services.warden import TOKEN_VARIABLE, Warden
+from harness.wait import wait_for
 
 SETTLE_S = 0.1
 """For tests that expect a leak: it would wait in vain."""
@@ -239,6 +241,14 @@ async def test_audit_that_cannot_look_is_not_clean(warden: Warden, toxiproxy: To
     audit = LeakAudit(warden, toxiproxy=toxiproxy, look_within_s=1.0)
     await audit.before()
     toxiproxy.process.signal(signal.SIGSTOP)
+    tasks = procfs.PROC / str(toxiproxy.process.pid) / "task"
+
+    def stopped() -> bool | None:
+        """Each of its threads: one that still runs may answer."""
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in tasks.glob("*/stat")]
+        return True if set(states) == {"T"} else None
+
+    await wait_for("toxiproxy to stop", stopped, deadline_s=10.0)
     assert await audit.after(SETTLE_S) == [
         "the leak audit did not come to an end within 1 s: kube-apiserver or toxiproxy hangs"
     ]
