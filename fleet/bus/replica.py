@@ -120,12 +120,16 @@ class KvReplica:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            self._consumer = next(self._names)
-            session = self._session = Session(self._client, self._bucket, self._consumer, self._sink)
+            session = self._new_session()
             await self._follow(session)
             self._keys = session.keys if session.complete else self._keys | session.keys
             self._news.set()
             await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
+
+    def _new_session(self) -> Session:
+        self._consumer = next(self._names)
+        self._session = Session(self._client, self._bucket, self._consumer, self._sink)
+        return self._session
 
     async def _follow(self, session: Session) -> None:
         """One replay and all that follows it, until the session has failed."""

@@ -9,8 +9,7 @@ from scenarios.defects.defect import Defect
 
 def _patch() -> None:
     async def once(self: KvReplica) -> None:
-        session = self._session = Session(self._client, self._bucket, self._consumer, self._sink)
-        await self._follow(session)
+        await self._follow(self._new_session())
         # The loop is over, and nobody waits for it.
         await asyncio.Event().wait()
 
