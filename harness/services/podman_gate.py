@@ -8,6 +8,7 @@ One connection is taken for one request, by its first line: so an agent of ours 
 """
 
 import asyncio
+import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +21,10 @@ from harness.history.records import GateEvent
 from harness.services.device_host import DeviceHost
 from harness.services.gate_holds import Held, Holds
 from harness.services.gate_rules import Rule
+from harness.services.listener import BUFFER_BYTES, Listener
 from harness.wait import end_tasks
 
 RULE: Final = "podman"
-_HEAD_BYTES_MAX: Final = 64 * 1024
-_CHUNK_BYTES_MAX: Final = 64 * 1024
 
 
 class PodmanGate:
@@ -36,10 +36,9 @@ class PodmanGate:
         self._host = host
         self._recorder = recorder
         self._holds = Holds(self._tell_hold)
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._silence_over = asyncio.Event()
         self._silence_over.set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._came = 0
 
     async def __aenter__(self) -> Self:
@@ -50,13 +49,14 @@ class PodmanGate:
         await self.close()
 
     async def open(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accepted, self.socket, limit=_HEAD_BYTES_MAX)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(self.socket))
+        self._listener = Listener(listening, self._serve, f"podman gate of {self._host.name}")
 
     async def close(self) -> None:
         """Idempotent."""
-        if self._server is not None:
-            self._server.close()
-        await end_tasks(self._tasks)
+        if self._listener is not None:
+            await self._listener.close()
         self.socket.unlink(missing_ok=True)
 
     @property
@@ -89,11 +89,6 @@ class PodmanGate:
         finally:
             writer.transport.abort()
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer), name=f"podman gate of {self._host.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             head = await client.readuntil(b"\r\n\r\n")
@@ -103,8 +98,6 @@ class PodmanGate:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             # Whoever speaks no HTTP, or leaves, is not answered.
             pass
-        finally:
-            to_client.transport.abort()
 
     async def _meet(self, asked: "_Request", client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         held = self._holds.due(asked.method, asked.path)
@@ -174,7 +167,7 @@ async def _read_meanwhile(client: asyncio.StreamReader, to_client: asyncio.Strea
 
     async def read() -> None:
         with suppress(OSError):
-            while data := await client.read(_CHUNK_BYTES_MAX):
+            while data := await client.read(BUFFER_BYTES):
                 more.extend(data)
         to_client.transport.abort()
 
@@ -197,12 +190,12 @@ async def _first_of(*ways: Coroutine[None, None, None]) -> None:
 async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Until one side ends."""
     with suppress(OSError):
-        while data := await source.read(_CHUNK_BYTES_MAX):
+        while data := await source.read(BUFFER_BYTES):
             sink.write(data)
             await sink.drain()
 
 
 async def _drained(source: asyncio.StreamReader) -> None:
     with suppress(OSError):
-        while await source.read(_CHUNK_BYTES_MAX):
+        while await source.read(BUFFER_BYTES):
             pass

@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from harness.history import LinkEnd, Recorder
+from harness.services.listener import BUFFER_BYTES, Listener
 from harness.services.ports import HOST, PortLease, lease
-from harness.wait import end_tasks
 
-_CHUNK_BYTES_MAX = 64 * 1024
 _CONNECT_WITHIN_S = 5.0
 # SO_LINGER with no time to linger: closing sends a reset.
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -44,50 +43,40 @@ class Relay:
         self._recorder = recorder
         self._sock = sock
         self._lease: PortLease | None = None
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: Listener | None = None
         self._ended = 0
 
     async def __aenter__(self) -> Self:
-        if self._sock is not None:
-            self._server = await asyncio.start_server(self._accepted, sock=self._sock)
-            return self
-        self._lease = lease()
-        try:
-            self._server = await asyncio.start_server(self._accepted, HOST, self._lease.port)
-        except BaseException:
-            self._lease.release()
-            raise
+        self._listener = Listener(self._sock or self._leased(), self._carry, f"relay {self.name}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-        await end_tasks(self._tasks)
+        if self._listener is not None:
+            await self._listener.close()
         if self._lease is not None:
             self._lease.release()
 
     @property
     def listen(self) -> str:
         """host:port."""
-        if self._server is None:
+        if self._listener is None:
             raise AssertionError("a relay is entered before it is used")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"{host}:{port}"
+        return self._listener.address
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._carry(reader, writer), name=f"relay {self.name}")
-        self._tasks.add(task)
-
-        def done(_: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            # One that was cancelled before it began has closed nothing.
-            if not writer.transport.is_closing():
-                writer.transport.abort()
-
-        task.add_done_callback(done)
+    def _leased(self) -> socket.socket:
+        self._lease = lease()
+        sock = socket.socket()
+        try:
+            # Connections of the one that had this port before may linger.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((HOST, self._lease.port))
+        except BaseException:
+            sock.close()
+            self._lease.release()
+            raise
+        return sock
 
     async def _carry(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         number = len(self.carried_bytes)
@@ -132,7 +121,7 @@ async def _pump(
     """Carry one way until one of the two sides ends."""
     while True:
         try:
-            data = await source.read(_CHUNK_BYTES_MAX)
+            data = await source.read(BUFFER_BYTES)
         except ConnectionError:
             return source_side, True
         if not data:

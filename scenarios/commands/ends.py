@@ -57,10 +57,18 @@ def _one_line() -> Iterator[None]:
     except HarnessError as e:
         fail(str(e))
     except KeyboardInterrupt:
+        # Nothing is started any more; and Python takes its handlers away before it ends.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         click.echo("fleetproof: interrupted; everything that was started is gone", err=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does: whoever handles that one (asyncio, pytest) cleans up."""
+    """SIGTERM ends a command as Ctrl-C does: whoever handles that one (asyncio, pytest) cleans up.
+
+    Only the first does: `timeout` and shells send it to the process and then to its group, and the second one would
+    break into the cleaning up. Ctrl-C again still does, since a person wants it.
+    """
+    # Not SIG_IGN, which everything that is started from now on would inherit.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     signal.raise_signal(signal.SIGINT)

@@ -1,6 +1,9 @@
 """The `fleetproof` command as people and scripts call it: help, output for machines, verdicts as exit codes."""
 
+import asyncio
+import contextlib
 import json
+import os
 import re
 import signal
 
@@ -136,3 +139,17 @@ async def test_an_interrupted_run_tells_what_was_run(footprint: Footprint) -> No
     assert ["missing-buckets", "1", "1", "PASS"] in [row[:4] for row in rows]
     assert ["killed-mid-tick", "0", "0", "not", "run"] in rows
     assert footprint.left() == []
+
+
+async def test_a_command_that_is_told_again_to_end_ends_in_order(footprint: Footprint) -> None:
+    """`timeout` tells it and then its group: another SIGTERM, while its workers are being ended, changes nothing."""
+    command = await Command.start([*FLEETPROOF, "run", "missing-buckets", "killed-mid-tick", "-n", "2"], footprint)
+    await command.wait_line("ok     1/")
+    ending = asyncio.create_task(command.end())
+    while not ending.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(command.pid, signal.SIGTERM)
+        await asyncio.wait({ending}, timeout=0.05)
+    ended = await ending
+    assert ended.err == ["fleetproof: interrupted; everything that was started is gone"]
+    assert (ended.code, footprint.left()) == (130, [])
