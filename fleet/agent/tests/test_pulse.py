@@ -106,6 +106,8 @@ async def test_the_first_beat_comes_before_the_facts(
         await operator.make(BEATS)
         await within(pulse.beaten.wait())
         await agent.tells_facts()
+        # Stored is sooner than told.
+        await wrote.until(lambda buckets: len(buckets) > 1)
     assert wrote == [BEATS, INFOS]
 
 
