@@ -5,6 +5,7 @@ HarnessError
 |- ServiceError    a service of the harness did not start, or died
 |- WaitTimeout     a wait met its deadline; says what was seen last
 |- LeakError       something outlived its owner
+|- Mismatch        what a benchmark compares is not the same
 """
 
 
@@ -26,3 +27,7 @@ class WaitTimeout(HarnessError):  # noqa: N818 - the field's word
 
 class LeakError(HarnessError):
     """A process, port, namespace, task or folder outlived the one who owned it."""
+
+
+class Mismatch(HarnessError):  # noqa: N818 - says what was found
+    """What a benchmark was to compare did not come to the same: no figure of it says anything."""

@@ -21,7 +21,7 @@ from harness.bench.machine import machine
 from harness.bench.podman_run import essence, run_arguments, short_digest
 from harness.bench.stage import Say
 from harness.bench.usage import rss_bytes, usage_of
-from harness.errors import HarnessError
+from harness.errors import Mismatch
 from harness.history.records import Json
 from harness.toolchain import NATS_SERVER
 
@@ -30,10 +30,6 @@ _WARM_UPS = 1
 # After its start it still looks at what it has just started, and says so.
 _SETTLES_S = 5.0
 _MIB = 1024 * 1024
-
-
-class Mismatch(HarnessError):  # noqa: N818 - says what was found
-    """The two containers are not of one specification: their times say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from harness.bench.plan import Plan
 from harness.bench.programs import PROGRAMS, run_program, write_assignment
 from harness.bench.settle import Settled, mark, settle, writes_since
 from harness.bench.stage import Say, World, expected_counts, stage, world
-from harness.errors import HarnessError
+from harness.errors import Mismatch
 from harness.history.records import Json
 from harness.services.kube_answers import mapping
 
@@ -29,10 +29,6 @@ BOTH = "both-drains"
 # For how long an operator that has converged is watched for writes: its first status tick and the next.
 _WATCHED_S = 1.5
 _BASE_S, _S_PER_DEVICE = 60.0, 0.005
-
-
-class Mismatch(HarnessError):  # noqa: N818 - names a state
-    """Two contestants did not see the same world: no figure of them can be compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from harness.history.records import Json
 from scenarios.catalogue import SHAPES
+from scenarios.commands.ends import EXIT_FAILED
 from scenarios.running.console import make_console
-
-EXIT_MISMATCH = 1
 
 _operator = click.option(
     "--operator",
@@ -48,30 +47,16 @@ def cold_start(*, devices: int, deployments: int, rounds: int, operator_: str | 
       fleetproof bench cold-start
       fleetproof bench cold-start --devices 100000 --rounds 3 --json
     """
-    from harness.bench.cold_start import Mismatch, measure  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.cold_start import measure  # noqa: PLC0415 - the harness loads only here
     from harness.bench.plan import Plan  # noqa: PLC0415 - see above
+    from harness.bench.report import cold_start_rows  # noqa: PLC0415 - see above
     from harness.bench.stage import NEEDED  # noqa: PLC0415 - see above
     from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
 
-    console = make_console(stderr=True)
-    try:
-        result = measure(
-            Toolchain().ensure_all(NEEDED),
-            Plan(devices, deployments),
-            _command(operator_),
-            rounds=rounds,
-            say=_teller(console),
-        )
-    except Mismatch as e:
-        click.echo(f"fleetproof: {e}", err=True)
-        sys.exit(EXIT_MISMATCH)
-    answer = result.as_json()
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        from harness.bench.report import cold_start_rows  # noqa: PLC0415 - see above
-
-        _print(*cold_start_rows(answer))
+    result = measure(
+        Toolchain().ensure_all(NEEDED), Plan(devices, deployments), _command(operator_), rounds=rounds, say=_say()
+    )
+    _tell(result.as_json(), cold_start_rows, as_json=as_json)
 
 
 @bench.command("state-change")
@@ -102,6 +87,7 @@ def state_change(
       fleetproof bench state-change --large 10000 --changes 5000 --json
     """
     from harness.bench.plan import Plan  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.report import state_change_rows  # noqa: PLC0415 - see above
     from harness.bench.stage import NEEDED  # noqa: PLC0415 - see above
     from harness.bench.state_change import Load, measure  # noqa: PLC0415 - see above
     from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
@@ -113,19 +99,13 @@ def state_change(
         (Plan(small, deployments), Plan(large, deployments)),
         Load(changes, rate, rounds),
         _command(operator_),
-        say=_teller(make_console(stderr=True)),
+        say=_say(),
     )
-    answer = result.as_json()
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        from harness.bench.report import state_change_rows  # noqa: PLC0415 - see above
-
-        _print(*state_change_rows(answer))
+    _tell(result.as_json(), state_change_rows, as_json=as_json)
     for problem in result.problems:
         click.echo(f"fleetproof: {problem}", err=True)
     if result.problems:
-        sys.exit(EXIT_MISMATCH)
+        sys.exit(EXIT_FAILED)
 
 
 @bench.command("suite")
@@ -142,25 +122,16 @@ def suite(*, shapes: tuple[str, ...], turn: int, as_json: bool) -> None:
       fleetproof bench suite --json
       fleetproof bench suite cold-restart-full-kv missing-buckets
     """
-    from harness.env.foundation import NEEDED  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.report import suite_rows  # noqa: PLC0415 - the harness loads only here
+    from harness.env.foundation import NEEDED  # noqa: PLC0415 - see above
     from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
-    from scenarios.running.bench_suite import Mismatch, measure, turns_of  # noqa: PLC0415 - see above
+    from scenarios.running.bench_suite import measure, turns_of  # noqa: PLC0415 - see above
 
     chosen = [s.id for s in SHAPES if not shapes or s.id in shapes or s.number in shapes]
     if not chosen:
         raise click.UsageError(f"no shape {' '.join(shapes)}; `fleetproof list` shows the ones there are")
-    try:
-        result = measure(Toolchain().ensure_all(NEEDED), turns_of(chosen, turn), _teller(make_console(stderr=True)))
-    except Mismatch as e:
-        click.echo(f"fleetproof: {e}", err=True)
-        sys.exit(EXIT_MISMATCH)
-    answer = result.as_json()
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-        return
-    from harness.bench.report import suite_rows  # noqa: PLC0415 - see above
-
-    _print(*suite_rows(answer))
+    result = measure(Toolchain().ensure_all(NEEDED), turns_of(chosen, turn), _say())
+    _tell(result.as_json(), suite_rows, as_json=as_json)
 
 
 @bench.command("agent")
@@ -180,41 +151,37 @@ def agent(*, rounds: int, idle_s: float, agent_: str | None, as_json: bool) -> N
       fleetproof bench agent --json
       fleetproof bench agent --rounds 5 --idle-s 10
     """
-    from harness.bench.agent import NEEDED, Mismatch, measure  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.agent import NEEDED, measure  # noqa: PLC0415 - the harness loads only here
+    from harness.bench.report import agent_rows  # noqa: PLC0415 - see above
     from harness.toolchain import Toolchain  # noqa: PLC0415 - see above
 
     command = shlex.split(agent_) if agent_ else None
-    say = _teller(make_console(stderr=True))
-    try:
-        result = measure(Toolchain().ensure_all(NEEDED), command, rounds=rounds, idle_s=idle_s, say=say)
-    except Mismatch as e:
-        click.echo(f"fleetproof: {e}", err=True)
-        sys.exit(EXIT_MISMATCH)
-    answer = result.as_json()
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-        return
-    from harness.bench.report import agent_rows  # noqa: PLC0415 - see above
-
-    _print(*agent_rows(answer))
+    result = measure(Toolchain().ensure_all(NEEDED), command, rounds=rounds, idle_s=idle_s, say=_say())
+    _tell(result.as_json(), agent_rows, as_json=as_json)
 
 
 def _command(text: str | None) -> list[str]:
     return shlex.split(text) if text else [sys.executable, "-m", "fleet", "operator"]
 
 
-def _teller(console: Console) -> Callable[[str], None]:
+def _say() -> Callable[[str], None]:
+    """Progress for people, with the seconds since now."""
+    console = make_console(stderr=True)
     began = time.monotonic()
     return lambda text: console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
 
 
-def _print(rows: list[list[str]], notes: list[str]) -> None:
-    console = make_console(stderr=False)
+def _tell(answer: Json, rows_of: Callable[[Json], tuple[list[list[str]], list[str]]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    rows, notes = rows_of(answer)
     table = Table(box=None, pad_edge=False)
     for number, heading in enumerate(rows[0]):
         table.add_column(heading, justify="left" if number == 0 else "right")
     for row in rows[1:]:
         table.add_row(*row)
+    console = make_console(stderr=False)
     console.print(table)
     for note in notes:
         console.print(note)

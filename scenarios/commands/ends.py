@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Mismatch
 from harness.history import VerdictOutcome
 
 EXIT_FAILED = 1
@@ -54,6 +54,9 @@ def _one_line() -> Iterator[None]:
     except click.UsageError as e:
         path = e.ctx.command_path if e.ctx is not None else "fleetproof"
         fail(f"{' '.join(e.format_message().split()).removesuffix('.')}; see `{path} --help`")
+    except Mismatch as e:
+        click.echo(f"fleetproof: {e}", err=True)
+        sys.exit(EXIT_FAILED)
     except HarnessError as e:
         fail(str(e))
     except KeyboardInterrupt:

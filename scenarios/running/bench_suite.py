@@ -25,7 +25,7 @@ from harness.bench.machine import machine
 from harness.env import Environment, Foundation
 from harness.env.product import Product
 from harness.env.recording import recording
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Mismatch
 from harness.history.records import Json
 from harness.services.warden import Warden
 from scenarios.worlds.fleet import Size, create
@@ -39,10 +39,6 @@ _FLEETPROOF = (sys.executable, "-m", "scenarios.cli")
 _OPERATOR = (sys.executable, "-m", "fleet", "operator")
 
 Say = Callable[[str], None]
-
-
-class Mismatch(HarnessError):  # noqa: N818 - says what was found
-    """The two suites did not come to the same verdicts: their times say nothing."""
 
 
 class _Case(msgspec.Struct):
