@@ -115,7 +115,7 @@ def state_change(
 def suite(*, shapes: tuple[str, ...], turn: int, as_json: bool) -> None:
     """Time the catalogue (or these shapes) against the same with a fresh environment per case and one worker.
 
-    All of it takes an hour; a few shapes give a first figure.
+    All of it takes about two hours; a few shapes give a first figure.
 
     \b
     Examples:

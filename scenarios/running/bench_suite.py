@@ -123,6 +123,9 @@ def measure(binaries: Mapping[str, Path], turns: Sequence[Sequence[str]], say: S
                 run = _run(shapes, fresh=name == "naive", warden=warden)
                 seconds[name].append(run.seconds)
                 verdicts[name] |= {f"{case.shape}[{case.case}]": case.outcome for case in run.cases}
+            ours_s, naive_s = seconds["ours"][-1], seconds["naive"][-1]
+            so_far = sum(seconds["ours"]) / sum(seconds["naive"])
+            say(f"turn {number + 1}: ours {ours_s:.1f} s, naive {naive_s:.1f} s; {so_far:.3f} so far")
     different = sorted(
         case
         for case in verdicts["ours"].keys() | verdicts["naive"].keys()
