@@ -118,7 +118,7 @@ async def test_deleted_while_down(env: Environment, case: Gone) -> None:
         await wait_fleet(env, [DEVICE])
     await env.wait_quiet(QUIET_S, deadline_s=SETTLE_S)
     for name in case.names:
-        look_at_disk(env, device, name)
+        await look_at_disk(env, device, name)
     await env.mark("settled")
 
     env.step("assert", "what was deleted is torn down, and nothing else")

@@ -105,7 +105,7 @@ async def test_end_to_end(env: Environment, case: EndToEnd) -> None:
         await wait_gone(env, "deployments", APP)
         await wait_fleet(env, case.devices)
     for device in devices.values():
-        look_at_disk(env, device)
+        await look_at_disk(env, device)
     await env.mark("settled")
 
     env.step("assert", f"{APP} ran on both and is gone from both, {OTHER} was not touched")

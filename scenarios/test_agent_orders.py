@@ -22,11 +22,10 @@ from scenarios.worlds.agent_orders import (
     NEEDS,
     OTHER,
     OTHER_SLOT,
-    look_at_disk,
     start_two,
+    tear_down_seen,
     unstored,
     wait_runs,
-    wait_torn_down,
 )
 
 ALWAYS: tuple[Check, ...] = (*sound(), runs_as_desired(DEVICE))
@@ -85,10 +84,9 @@ async def test_deleted(env: Environment, case: Deleted) -> None:
             await fleet.device.host.start_podman()
     with still_judged():
         if again is None:
-            await wait_torn_down(env, fleet)
+            await tear_down_seen(env, fleet)
         else:
             await wait_runs(env, again)
-    look_at_disk(env, fleet.device)
     await env.mark("settled")
 
     env.step("assert", f"{APP} is gone or made anew, {OTHER} was not touched")

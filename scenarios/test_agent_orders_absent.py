@@ -25,11 +25,10 @@ from scenarios.worlds.agent_orders import (
     OTHER,
     OTHER_SLOT,
     PROBE,
-    look_at_disk,
     start_two,
+    tear_down_seen,
     unstored,
     wait_said_again,
-    wait_torn_down,
 )
 
 Loss = Literal["deleted", "recreated", "purged", "wiped", "killed"]
@@ -103,9 +102,8 @@ async def test_absence(env: Environment, case: Absent) -> None:
     env.step("action", f"a marker for {APP} is stored")
     await fleet.orders.delete(DEVICE, APP)
     with still_judged():
-        await wait_torn_down(env, fleet)
+        await tear_down_seen(env, fleet)
         await wait_said_again(env, OTHER)
-    look_at_disk(env, fleet.device)
     await env.mark("settled")
 
     env.step("assert", f"nothing was touched before the marker, and {APP} is gone after it")

@@ -135,17 +135,21 @@ async def test_cut_after_k_bytes(env: Environment, case: CutAt) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What happens to the link once half of a source has been replayed; `times` in a row."""
+    """What happens to the link once half of a source has been replayed; `times` in a row.
+
+    `until_noticed`: it lasts until the operator says that it has lost the source.
+    """
 
     kind: str
     at: Bucket = Bucket.DESIRED_STATE
     times: int = 1
+    until_noticed: bool = False
 
 
 @cases(
     "nats-cut-mid-rebuild",
     {
-        "cut-at-desired": Trouble("cut"),
+        "cut-at-desired": Trouble("cut", until_noticed=True),
         "cut-at-reports": Trouble("cut", Bucket.DEVICE_STATE),
         "flapping": Trouble("cut", times=4),
         "reset": Trouble("reset"),
@@ -167,7 +171,8 @@ async def test_link_trouble_half_way(env: Environment, case: Trouble) -> None:
         "timeout": lambda: Timeout(link),
     }
     async with Relay(LINK, link.listen, env.recorder) as relay:
-        await half_way(env, relay, lambda _: troubles[case.kind](), at=case.at, times=case.times)
+        trouble = troubles[case.kind]
+        await half_way(env, relay, lambda _: trouble(), at=case.at, times=case.times, until_noticed=case.until_noticed)
 
 
 @pytest.mark.needs(blackhole.CAPABILITY)

@@ -7,6 +7,7 @@ open, with nobody to serve it, until the garbage collector comes by.
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final
 
 from harness.wait import end_tasks
@@ -14,11 +15,11 @@ from harness.wait import end_tasks
 BUFFER_BYTES: Final = 64 * 1024
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
-"""It closes the connection in its own way; what it leaves open is aborted."""
+"""It may end the connection in its own way; what it leaves open is closed."""
 
 
 class Listener:
-    """Listens from its making on, until `close`; `sock` is bound, and becomes its own. Needs a running loop."""
+    """Listens from its making on, until `close`; `sock` listens, and becomes its own. Needs a running loop."""
 
     def __init__(self, sock: socket.socket, serve: Serve, name: str) -> None:
         self._sock = sock
@@ -27,7 +28,6 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         sock.setblocking(False)
-        sock.listen()
         self._loop.add_reader(sock, self._accept)
 
     @property
@@ -57,14 +57,16 @@ class Listener:
             reader, writer = await asyncio.open_connection(sock=connection, limit=BUFFER_BYTES)
             try:
                 await self._serve(reader, writer)
+                # What was written last still leaves, as long as we are here.
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
             finally:
-                # What one that is closing has written still leaves.
-                if not writer.transport.is_closing():
-                    writer.transport.abort()
+                writer.transport.abort()
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            # Else its transport has it, and may still be sending.
+            # Else its transport has it, and closes it.
             if not begun:
                 connection.close()
 

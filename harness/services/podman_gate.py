@@ -49,8 +49,7 @@ class PodmanGate:
         await self.close()
 
     async def open(self) -> None:
-        listening = socket.socket(socket.AF_UNIX)
-        listening.bind(str(self.socket))
+        listening = socket.create_server(str(self.socket), family=socket.AF_UNIX)
         self._listener = Listener(listening, self._serve, f"podman gate of {self._host.name}")
 
     async def close(self) -> None:
@@ -121,10 +120,6 @@ class PodmanGate:
         try:
             to_podman.write(asked.head + more)
             await _first_of(_carry(client, to_podman), _drained(podman) if withheld else _carry(podman, to_client))
-            # What podman said last is still on its way.
-            with suppress(OSError):
-                to_client.close()
-                await to_client.wait_closed()
         finally:
             to_podman.transport.abort()
 

@@ -35,7 +35,7 @@ class Relay:
     def __init__(
         self, name: str, upstream: str, recorder: Recorder | None = None, sock: socket.socket | None = None
     ) -> None:
-        """`upstream` is host:port. `sock` is bound already and becomes the relay's; else it takes a leased port."""
+        """`upstream` is host:port. `sock` listens already and becomes the relay's; else it takes a leased port."""
         self.name = name
         self.carried_bytes: list[int] = []
         """What each connection has brought to its client so far, in the order in which they came."""
@@ -67,16 +67,11 @@ class Relay:
 
     def _leased(self) -> socket.socket:
         self._lease = lease()
-        sock = socket.socket()
         try:
-            # Connections of the one that had this port before may linger.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((HOST, self._lease.port))
+            return socket.create_server((HOST, self._lease.port))
         except BaseException:
-            sock.close()
             self._lease.release()
             raise
-        return sock
 
     async def _carry(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         number = len(self.carried_bytes)

@@ -18,8 +18,7 @@ async def echoed_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
 
 
@@ -77,3 +76,21 @@ async def test_what_its_server_leaves_open_is_ended(listening: socket.socket, cl
         assert await said(client) == b""
     finally:
         await listener.close()
+
+
+async def test_whoever_does_not_read_is_hung_up_on(listening: socket.socket, client: socket.socket) -> None:
+    """What was written to it and could not leave goes no further than the listener."""
+    size_bytes = 64 * 1024 * 1024
+    written = asyncio.Event()
+
+    async def told_much(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(size_bytes))
+        writer.close()
+        written.set()
+
+    listener = Listener(listening, told_much, "test")
+    client.connect(listening.getsockname())
+    async with asyncio.timeout(DEADLINE_S):
+        await written.wait()
+    await listener.close()
+    assert len(await said(client)) < size_bytes

@@ -18,10 +18,10 @@ EXIT_UNDECIDED = 3
 EXIT_INTERRUPTED = 130
 
 
-def fail(text: str) -> NoReturn:
-    """End with one line about what a person can mend."""
+def fail(text: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
+    """End with one line, as a rule about what a person can mend."""
     click.echo(f"fleetproof: {text}", err=True)
-    sys.exit(EXIT_BAD_INPUT)
+    sys.exit(code)
 
 
 def end_by(verdict: VerdictOutcome) -> NoReturn:
@@ -55,15 +55,13 @@ def _one_line() -> Iterator[None]:
         path = e.ctx.command_path if e.ctx is not None else "fleetproof"
         fail(f"{' '.join(e.format_message().split()).removesuffix('.')}; see `{path} --help`")
     except Mismatch as e:
-        click.echo(f"fleetproof: {e}", err=True)
-        sys.exit(EXIT_FAILED)
+        fail(str(e), EXIT_FAILED)
     except HarnessError as e:
         fail(str(e))
     except KeyboardInterrupt:
         # Nothing is started any more; and Python takes its handlers away before it ends.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        click.echo("fleetproof: interrupted; everything that was started is gone", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        fail("interrupted; everything that was started is gone", EXIT_INTERRUPTED)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

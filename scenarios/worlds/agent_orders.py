@@ -26,6 +26,7 @@ from harness.faults.unstored_word import UnstoredWord, Way
 from harness.history import HAND, Complaints, Op
 from harness.services.process import ManagedProcess
 from harness.wait import wait_for
+from scenarios.cases import still_judged
 from scenarios.worlds.agent import APP, DEVICE, Fleet, payload, start_fleet
 
 OTHER = "other"
@@ -59,17 +60,19 @@ def unstored(env: Environment, value: bytes | None, way: Way, deployment: str = 
     return UnstoredWord(env.witnesses.buckets.client.jetstream(), pair(deployment), value, way)
 
 
-async def wait_torn_down(env: Environment, fleet: Fleet, deployment: str = APP) -> None:
-    """Wait until no container, no report and no file is left of it."""
+async def tear_down_seen(env: Environment, fleet: Fleet, deployment: str = APP) -> None:
+    """Wait until no container and no report is left of it, then look at the disk; how it went is for the checks."""
     key = state_key(pair(deployment))
 
     async def probe() -> bool | None:
         mine = [life for life in lives(env.recorder.history()) if life.slot.deployment == deployment]
-        if any(life.removed is None for life in mine) or files_of(fleet.device, deployment):
+        if any(life.removed is None for life in mine):
             return None
         return True if await fleet.orders.stored(Bucket.DEVICE_STATE, key) is None else None
 
-    await wait_for(f"{deployment} to be torn down", probe, deadline_s=SOON_S, interval_s=0.05)
+    with still_judged():
+        await wait_for(f"{deployment} to be torn down", probe, deadline_s=SOON_S, interval_s=0.05)
+    await look_at_disk(env, fleet.device, deployment)
 
 
 async def wait_runs(env: Environment, desired: DesiredState, device: str = DEVICE, deployment: str = APP) -> None:
@@ -110,10 +113,17 @@ def files_of(device: Device, deployment: str) -> list[str]:
     return sorted(path.name for path in device.host.root.rglob(f"{deployment}.*"))
 
 
-def look_at_disk(env: Environment, device: Device, deployment: str = APP) -> None:
-    """Write down what is left there, for the check `torn-down`."""
-    now_s, found = env.recorder.now_s, ", ".join(files_of(device, deployment))
+async def look_at_disk(env: Environment, device: Device, deployment: str = APP) -> None:
+    """Write down what is left there, for the check `torn-down`; the files go last, and are given time to."""
     what = f"{device.name}/{deployment}"
+    with still_judged():
+        await wait_for(
+            f"the files of {what} to go",
+            lambda: None if files_of(device, deployment) else True,
+            deadline_s=SOON_S,
+            interval_s=0.05,
+        )
+    now_s, found = env.recorder.now_s, ", ".join(files_of(device, deployment))
     env.recorder.add(
         Op(at_s=now_s, client=HAND, action=LOOK_AT_DISK, target=what, invoked_s=now_s, outcome="ok", detail=found)
     )
