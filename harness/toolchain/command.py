@@ -16,13 +16,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final, NoReturn
+from typing import IO, Final, TypeAlias
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 _GUARD: Final = Path(__file__).with_name("guard.py")
 _TICK_S: Final = 1.0
+_OBEY_S: Final = 0.1
 _KILL_S: Final = 10.0
 _TAIL_LINES: Final = 400
-_SIGTERM_EXIT: Final = 128 + signal.SIGTERM
 
 
 class CommandFailed(Exception):  # noqa: N818 - names a state, as in `except CommandFailed`
@@ -57,15 +59,19 @@ def run(
         on_line(line)
 
     start_s = time.monotonic()
-    with _sigterm_unwinds(), _group(argv, cwd, environ, keep) as process:
-        while True:
+    with _signals_held_back() as obey, _group(argv, cwd, environ, keep) as process:
+        next_tick_s = 0.0
+        while process.returncode is None:
+            obey()
             elapsed_s = time.monotonic() - start_s
-            on_tick(elapsed_s)
+            if elapsed_s >= next_tick_s:
+                on_tick(elapsed_s)
+                next_tick_s = elapsed_s + _TICK_S
             if elapsed_s > deadline_s:
                 raise CommandFailed(f"no end after {deadline_s:.0f} s", tail)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                code = process.wait(timeout=_TICK_S)
-                break
+                process.wait(timeout=_OBEY_S)
+        code = process.returncode
     if code != 0:
         raise CommandFailed(f"exit code {code}", tail)
 
@@ -110,18 +116,36 @@ def _pump(output: IO[str], on_line: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM leave through the `finally` blocks, unless the program has a handler of its own for it."""
+def _signals_held_back() -> Iterator[Callable[[], None]]:
+    """Ctrl-C and SIGTERM do what they do where the function given is called, and SIGTERM leaves by `finally` too.
 
-    def leave(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(_SIGTERM_EXIT)
-
+    What a handler raises in the middle of `Popen` loses the child, or leaves a lock that each later `wait` runs into.
+    """
+    came: deque[int] = deque()
     in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, leave)
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+    found: dict[int, _Handler] = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: handler for number, handler in found.items() if handler not in (signal.SIG_IGN, None)}
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    def obey() -> None:
+        while came:
+            number = came.popleft()
+            handler = handlers[number]
+            if callable(handler):
+                handler(number, None)
+            else:
+                raise SystemExit(128 + number)
+
+    for number in handlers:
+        signal.signal(number, hold)
     try:
-        yield
+        yield obey
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in handlers.items():
+            # A handler may have put another one into its place.
+            if signal.getsignal(number) is hold:
+                signal.signal(number, handler)
+        obey()

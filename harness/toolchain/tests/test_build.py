@@ -4,14 +4,18 @@ import os
 import select
 import signal
 import subprocess
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from harness.errors import MissingPart
+from harness.services import procfs
 from harness.toolchain import ConsoleProgress, GoSource, Stage, Step, Tool, Toolchain, command, provision
 from harness.toolchain.cache import cache_folder
 from harness.toolchain.go import Go, go_on_path, provide_go
@@ -191,6 +195,74 @@ def test_command_deadline(tmp_path: Path, fifo: tuple[Path, int]) -> None:
         )
     assert caught.value.tail == ("working",)
     assert read_event(fifo[1]) == b""
+
+
+class _Told(subprocess.Popen[str], ABC):
+    """A child whose parent is told to end at a bad moment."""
+
+    born: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it takes
+        super().__init__(*args, **kwargs)
+        type(self).born = self.pid
+        self._tell()
+
+    @abstractmethod
+    def _tell(self) -> None: ...
+
+
+class _ToldAtItsStart(_Told):
+    """The child is there, and nobody has it yet."""
+
+    def _tell(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+class _ToldWhileItLocks(_Told):
+    """`wait` has its lock, and has not come to its `try` yet."""
+
+    def _tell(self) -> None:
+        self._waitpid_lock = _ToldLock()
+
+
+class _ToldLock:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told = False
+
+    def acquire(self, blocking: bool = True) -> bool:
+        taken = self._lock.acquire(blocking)
+        if not self._told:
+            self._told = True
+            signal.raise_signal(signal.SIGTERM)
+        return taken
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("popen", [_ToldAtItsStart, _ToldWhileItLocks])
+def test_a_command_that_is_told_to_end_at_a_bad_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, popen: type[_Told]
+) -> None:
+    """Its group is gone when it leaves, at once."""
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            command.run(
+                ["sleep", "600"],
+                cwd=tmp_path,
+                environ=os.environ,
+                deadline_s=EVENT_S,
+                on_line=lambda _: None,
+                on_tick=lambda _: None,
+            )
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert procfs.group_members(popen.born) == []
 
 
 @pytest.mark.parametrize("terminal", [False, True])
