@@ -13,9 +13,9 @@ import signal
 import socket
 import sys
 from collections import Counter
+from io import FileIO
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
 from harness.services.call_names import CALLS, PATH_AT, SENDS, WITHOUT_OBJECT, path_name, request_name
 from harness.services.ptrace import Call, Traced
@@ -81,17 +81,21 @@ class Names:
         return "unconnected"
 
 
-def follow(pid: int, root: str, account: TextIO, step: str | None) -> None:
+def follow(pid: int, root: str, account: FileIO, step: str | None) -> None:
+    """`account` has no buffer: SIGUSR1 may come within a write, and a buffer would not let another one in."""
     traced = Traced(pid)
     names = Names(traced, root)
     counts: Counter[str] = Counter()
     counting = False
 
+    def tell(line: str) -> None:
+        account.write(f"{line}\n".encode())
+
     def count_anew(_number: int, _frame: FrameType | None) -> None:
         nonlocal counting
         counting = True
         counts.clear()
-        account.write(f"{COUNTS}\n")
+        tell(COUNTS)
 
     signal.signal(signal.SIGUSR1, count_anew)
     sys.stdout.write(f"{FOLLOWS}\n")
@@ -104,13 +108,13 @@ def follow(pid: int, root: str, account: TextIO, step: str | None) -> None:
         counts[what] += 1
         told = f"{what} #{counts[what]}"
         if counting and told == step:
-            account.write(f"{KILLED}{told}\n")
+            tell(f"{KILLED}{told}")
             traced.kill()
             continue
-        account.write(f"{told}\n")
+        tell(told)
 
 
 if __name__ == "__main__":
     pid_, root_, account_, *step_ = sys.argv[1:]
-    with Path(account_).open("w", encoding="utf-8", buffering=1) as file:
+    with Path(account_).open("wb", buffering=0) as file:
         follow(int(pid_), root_, file, step_[0] if step_ else None)

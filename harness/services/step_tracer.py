@@ -49,11 +49,16 @@ class StepTracer:
         return tracer
 
     async def begin(self) -> None:
-        """Count from here: steps before this are none."""
+        """Count from here: steps before this are none. Raises ServiceError if the follower is gone."""
         self._process.signal(signal.SIGUSR1)
+
+        def counts() -> bool | None:
+            self._process.check_running()
+            return True if COUNTS in self._lines() else None
+
         await wait_for(
             f"{self._process.name} to count",
-            lambda: True if COUNTS in self._lines() else None,
+            counts,
             deadline_s=_FOLLOWS_WITHIN_S,
             interval_s=_LOOK_EVERY_S,
         )

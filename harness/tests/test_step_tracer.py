@@ -18,6 +18,7 @@ from harness.wait import wait_for
 pytestmark = pytest.mark.needs(syscall.CAPABILITY)
 
 WITHIN_S = 20.0
+TOLD_OFTEN = 300
 # Writes a file in a thread for each line that it is given, as an agent does.
 WRITER = """
 import asyncio, os, socket, sys
@@ -33,19 +34,19 @@ async def main():
     while not os.path.exists(folder + "/stop"):
         if os.path.exists(folder + "/go"):
             os.unlink(folder + "/go")
-            for _ in range(3):
+            for _ in range(int(sys.argv[2])):
                 await asyncio.to_thread(write)
         await asyncio.sleep(0.2)
 asyncio.run(main())
 """
 
 
-async def writer(tmp_path: Path, warden: Warden) -> tuple[ManagedProcess, Path]:
+async def writer(tmp_path: Path, warden: Warden, rounds: int = 3) -> tuple[ManagedProcess, Path]:
     folder = tmp_path / "var/lib/fleet-agent"
     folder.mkdir(parents=True)
     process = await ManagedProcess.spawn(
         "writer",
-        [sys.executable, "-c", WRITER, tmp_path],
+        [sys.executable, "-c", WRITER, tmp_path, str(rounds)],
         env={},
         cwd=tmp_path,
         log_path=tmp_path / "writer.log",
@@ -131,3 +132,16 @@ def test_paths_have_the_same_name_in_each_run(path: str, name: str) -> None:
 def test_requests_have_the_same_name_in_each_run(peer: str, sent: str, name: str) -> None:
     """Without ids, queries and inboxes."""
     assert request_name(peer, sent.encode()) == name
+
+
+async def test_counting_begins_in_the_middle_of_work(tmp_path: Path, warden: Warden) -> None:
+    """However often it is told to count anew, and at whatever moment of its own writing, it follows on."""
+    process, folder = await writer(tmp_path, warden, rounds=100_000)
+    tracer = await StepTracer.attach(process, tmp_path, warden)
+    (folder / "go").touch()
+    for _ in range(TOLD_OFTEN):
+        await tracer.begin()
+    seen = len(tracer.steps())
+    await wait_for("more steps", lambda: True if len(tracer.steps()) > seen else None, deadline_s=WITHIN_S)
+    await tracer.close()
+    await process.kill()

@@ -45,6 +45,7 @@ class _Case(msgspec.Struct):
     shape: str
     case: str
     outcome: str
+    headline: str
 
 
 class _Run(msgspec.Struct):
@@ -122,7 +123,11 @@ def measure(binaries: Mapping[str, Path], turns: Sequence[Sequence[str]], say: S
                 say(f"turn {number + 1} of {len(turns)}: {name}, {', '.join(shapes)}")
                 run = _run(shapes, fresh=name == "naive", warden=warden)
                 seconds[name].append(run.seconds)
-                verdicts[name] |= {f"{case.shape}[{case.case}]": case.outcome for case in run.cases}
+                for ended in run.cases:
+                    verdicts[name][f"{ended.shape}[{ended.case}]"] = ended.outcome
+                    if ended.outcome != "pass":
+                        # Its history is not kept: an hour later nobody could say why any more.
+                        say(f"{name}: {ended.shape}[{ended.case}] {ended.outcome}: {ended.headline}")
             ours_s, naive_s = seconds["ours"][-1], seconds["naive"][-1]
             so_far = sum(seconds["ours"]) / sum(seconds["naive"])
             say(f"turn {number + 1}: ours {ours_s:.1f} s, naive {naive_s:.1f} s; {so_far:.3f} so far")

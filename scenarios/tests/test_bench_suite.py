@@ -22,7 +22,11 @@ class Suites:
     def run(self, shapes: Sequence[str], *, fresh: bool, warden: Warden) -> bench_suite._Run:
         assert isinstance(warden, Warden)
         self.ran.append(("naive" if fresh else "ours", *shapes))
-        cases = [bench_suite._Case(shape, "one", self.outcomes.get((shape, fresh), "pass")) for shape in shapes]
+        outcomes = [self.outcomes.get((shape, fresh), "pass") for shape in shapes]
+        cases = [
+            bench_suite._Case(shape, "one", outcome, f"why {shape} is {outcome}")
+            for shape, outcome in zip(shapes, outcomes, strict=True)
+        ]
         return bench_suite._Run(NAIVE_S if fresh else OURS_S, cases)
 
 
@@ -54,9 +58,14 @@ def test_turns_begin_with_either_and_are_summed(suites: Suites) -> None:
 
 
 def test_what_did_not_pass_in_both_is_named(suites: Suites) -> None:
-    """It counts, and whoever reads the figures is told."""
+    """It counts, whoever reads the figures is told, and why is said as soon as it is known."""
     suites.outcomes = {("b", False): "fail", ("b", True): "fail"}
-    assert measured([["a", "b"]]).not_passed == ["b[one]"]
+    said: list[str] = []
+    assert measured([["a", "b"]], said).not_passed == ["b[one]"]
+    assert [line for line in said if "why" in line] == [
+        "ours: b[one] fail: why b is fail",
+        "naive: b[one] fail: why b is fail",
+    ]
 
 
 @pytest.mark.parametrize("fresh", [False, True])
