@@ -1,5 +1,8 @@
 """What an operator may cost the broker and the API server, counted at their side."""
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
 import aiohttp
 import msgspec
 
@@ -8,13 +11,13 @@ from harness.checks.flow import patches_match_status_changes
 from harness.checks.judge import Ask, Finding, check_of, inconclusive, passed
 from harness.checks.life import faults_bit, no_unexpected_exit, operator_worked
 from harness.checks.status import status_true
-from harness.checks.window import Window
+from harness.checks.window import Marks, Window, between
 from harness.checks.writes import no_writes, wanted_keys_present
 from harness.devices.load import WriteLoad
 from harness.devices.writing import PUT_STATE
 from harness.env import Environment
 from harness.faults.cut import Cut
-from harness.history import History, Op
+from harness.history import History, Op, Record
 from harness.leaks import consumers
 from harness.services.operator import OperatorProcess
 from harness.wait import wait_for
@@ -29,9 +32,11 @@ CONSUMERS_WITHIN_S = 30.0
 
 LOADED = Size(devices=100, deployments=20)
 CHANGES_PER_S = 1000.0
-# The load is a little above what is judged: its end is slower than its middle.
+# A little above what is judged. A machine with much else to do may need a while until it keeps that up for so long.
 TARGET_OVER = 1.1
 LOAD_S = 5.0
+LOAD_CHANGES = int(CHANGES_PER_S * LOAD_S)
+LOADED_WITHIN_S = 60.0
 
 
 class _Connection(msgspec.Struct):
@@ -109,31 +114,38 @@ async def test_reconnects_leave_no_consumer(env: Environment) -> None:
     )
 
 
+def most_within(acknowledged_s: Sequence[float], span_s: float) -> int:
+    """How many acknowledgements, given in order, came in the best stretch of that length."""
+    stretches = (at + 1 - bisect_left(acknowledged_s, end_s - span_s) for at, end_s in enumerate(acknowledged_s))
+    return max(stretches, default=0)
+
+
+def acknowledged_s(records: Iterable[Record]) -> list[float]:
+    """When each report of a device was acknowledged."""
+    return [op.at_s for op in records if isinstance(op, Op) and op.action == PUT_STATE and op.outcome == "ok"]
+
+
 @check_of
-def changes_acknowledged(start: str, end: str, per_s_min: float) -> Ask:
-    """`changes-acknowledged`: devices reported between two marks at least at that rate, acknowledged."""
-    name, window = "changes-acknowledged", Window(start, end)
+def changes_acknowledged(start: str, end: str) -> Ask:
+    """`changes-acknowledged`: between two marks devices reported for `LOAD_S` at `CHANGES_PER_S`, acknowledged."""
+    name = "changes-acknowledged"
 
-    def ask(history: History) -> Finding:
-        marks = window.marks(history)
-        if marks is None:
-            return inconclusive(name, window.missing)
+    def ask(history: History, marks: Marks) -> Finding:
         (first, _), (last, _) = marks
-        reports = [op for line, op in history.numbered(Op) if first < line < last and op.action == PUT_STATE]
-        span_s = reports[-1].at_s - reports[0].at_s if reports else 0.0
-        rate_per_s = sum(op.outcome == "ok" for op in reports) / span_s if span_s > 0 else 0.0
-        reason = f"{rate_per_s:.0f} state changes a second for {span_s:.1f} s (at least {per_s_min:g})"
+        times_s = acknowledged_s(history.records[first : last - 1])
+        most = most_within(times_s, LOAD_S)
+        reason = f"{most} state changes in {LOAD_S:g} s (at least {LOAD_CHANGES}), {len(times_s)} in all"
         # If not, the harness did not do its part.
-        return (passed if rate_per_s >= per_s_min else inconclusive)(name, reason)
+        return (passed if most >= LOAD_CHANGES else inconclusive)(name, reason)
 
-    return ask
+    return between(name, Window(start, end), ask)
 
 
 async def test_status_patches_are_changes(env: Environment) -> None:
     """Under 1,000 state changes per second each status costs one patch per tick in which it changed, and no more.
 
     SETUP   100 devices and 20 deployments, all running: 500 pairs
-    ACTION  every pair fails and runs again, in turn, 1,000 reports a second
+    ACTION  every pair fails and runs again, in turn, until 5,000 reports in 5 s were acknowledged
     ASSERT  as many patches at the API server as statuses changed; not one key was written; every status is true
     """
     _, devices = await start_settled(env, LOADED)
@@ -141,7 +153,7 @@ async def test_status_patches_are_changes(env: Environment) -> None:
     env.step("action", f"{CHANGES_PER_S:.0f} state changes a second for {LOAD_S:g} s")
     load = WriteLoad(devices, CHANGES_PER_S * TARGET_OVER, failed_percent=100).start()
     try:
-        await acknowledged(env, int(CHANGES_PER_S * LOAD_S))
+        await loaded(env)
         await load.stop()
     finally:
         await load.close()
@@ -153,7 +165,7 @@ async def test_status_patches_are_changes(env: Environment) -> None:
         await env.judge(
             operator_worked,
             no_unexpected_exit,
-            changes_acknowledged("load", "rest", CHANGES_PER_S),
+            changes_acknowledged("load", "rest"),
             patches_match_status_changes("load", "rest"),
             no_writes("load", "rest"),
             status_true,
@@ -161,12 +173,13 @@ async def test_status_patches_are_changes(env: Environment) -> None:
     )
 
 
-async def acknowledged(env: Environment, count: int) -> None:
-    """Wait for that many more acknowledged reports."""
+async def loaded(env: Environment) -> None:
+    """Wait until the devices have reported at the full rate for as long as is asked."""
     begin = len(env.recorder.records)
 
     def probe() -> bool | None:
-        done = sum(isinstance(record, Op) and record.outcome == "ok" for record in env.recorder.records[begin:])
-        return True if done >= count else None
+        times_s = acknowledged_s(env.recorder.records[begin:])
+        return True if most_within(times_s, LOAD_S) >= LOAD_CHANGES else None
 
-    await wait_for(f"{count} acknowledged reports", probe, deadline_s=6 * LOAD_S, interval_s=0.2)
+    what = f"{LOAD_CHANGES} acknowledged reports in {LOAD_S:g} s"
+    await wait_for(what, probe, deadline_s=LOADED_WITHIN_S, interval_s=0.5)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.canonical import dumps
@@ -10,17 +9,14 @@ from fleet.errors import WireError
 from fleet.wire import Bucket, Owner, Phase, Score, decode_desired_state, decode_device_state
 from harness.checks.judge import Ask, Finding, check, check_of, failed, inconclusive, passed
 from harness.checks.reference import score_of, selects, status_shown
+from harness.checks.ticks import outside_of_ticks
 from harness.checks.window import Marks, Window, between, patches_in
-from harness.history import History, KvEntry, Op, Record, Request, Resource
+from harness.history import History, KvEntry, Op, Record, Resource
 
 # Whoever writes a status has seen all that is older than this: no operator may write while it lags further behind.
 _VIEW_WITHIN_S = 5.0
 # Two witnesses may tell of one instant this far apart.
 _APART_S = 1.0
-# A tick is a second; of two patches of one status the second comes this long after the first one's tick began.
-_ONE_TICK_S = 0.5
-# A pause of this ends a tick's patches.
-_TICK_GAP_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,27 +153,6 @@ def _running_for(op: Op, uid: str) -> int | None:
     return report.owner.generation if report.owner.uid == uid and report.phase is Phase.RUNNING else None
 
 
-def _within_a_tick(patches: Sequence[tuple[int, Request]]) -> list[int]:
-    """The lines of patches of a Deployment that had one in the same tick.
-
-    Ticks begin a second apart, and on a busy machine one may take that long: what counts is when the tick began.
-    """
-    twice: list[int] = []
-    # By operator: when its tick began, its last patch came, and which Deployments it has patched in this tick.
-    ticks: dict[str, tuple[float, float, set[str]]] = {}
-    began_s: dict[tuple[str, str], float] = {}
-    for line, patch in sorted(patches, key=lambda found: found[1].requested_s):
-        at_s, who = patch.requested_s, (patch.name, patch.user_agent)
-        begin_s, last_s, patched = ticks.get(patch.user_agent, (at_s, at_s, set()))
-        if at_s - last_s > _TICK_GAP_S or patch.name in patched:
-            begin_s, patched = at_s, set()
-        if at_s - began_s.get(who, -_ONE_TICK_S) < _ONE_TICK_S:
-            twice.append(line)
-        ticks[patch.user_agent] = begin_s, at_s, {*patched, patch.name}
-        began_s[who] = begin_s
-    return twice
-
-
 @check_of
 def patches_match_status_changes(start: str, end: str) -> Ask:
     """`one-patch-per-change`: status patches are as many as the (Deployment, tick) pairs whose status changed.
@@ -200,7 +175,7 @@ def patches_match_status_changes(start: str, end: str) -> Ask:
                 break
             changed += line > first and resource.event != "deleted" and now != status.get(resource.name, b"{}")
             status[resource.name] = now
-        if twice := _within_a_tick(patches):
+        if twice := outside_of_ticks(patches):
             return failed(name, f"{len(twice)} patches came within a tick of one of the same Deployment", twice)
         if len(patches) != changed:
             refused = sum(patch.code >= 300 for _, patch in patches)  # noqa: PLR2004 - HTTP's first that is no success

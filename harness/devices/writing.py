@@ -15,7 +15,7 @@ PUT_STATE = "put device-state"
 DELETE_STATE = "delete device-state"
 ACK_WITHIN_S = 2.0
 RETRY_EVERY_S = 0.05
-_AT_ONCE_MAX = 64
+_AT_ONCE_MAX = 256
 
 
 class StateWriter:

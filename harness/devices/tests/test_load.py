@@ -1,6 +1,7 @@
 """The write load reaches its rate, leaves nothing in flight and every pair running."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 
@@ -54,6 +55,24 @@ async def test_it_reaches_its_rate_and_settles_every_pair(broker: Broker, device
     state = await broker.js.stream_info("KV_device-state")
     assert state.state.last_seq == len(ops)
     assert {task.get_name() for task in devices._tasks} == {"heartbeats"}
+
+
+async def test_what_is_far_behind_is_not_made_up_for(
+    broker: Broker, devices: ScriptedDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing gets through only so much piles up; afterwards the rate is not exceeded by more than that."""
+    monkeypatch.setattr(load_module, "_BEHIND_S_MAX", 0.25)
+    clock = asyncio.get_running_loop().time
+    before = len(broker.ops())
+    async with contextlib.AsyncExitStack() as held:
+        for pair in PAIRS:
+            await held.enter_async_context(devices._states.turn(pair))
+        until_s = clock() + 1.0
+        load = WriteLoad(devices, 400).start()
+        await wait_for("a second to pass", lambda: clock() > until_s or None, deadline_s=DEADLINE_S)
+        assert len(broker.ops()) == before
+    await load.stop()
+    assert 100 <= len(broker.ops()) - before <= 100 + len(PAIRS)
 
 
 async def test_the_next_report_does_not_hide_a_failed_one(devices: ScriptedDevices) -> None:
