@@ -1,6 +1,9 @@
 """One consumer's life inside a replica: counts deliveries, notices gaps, feeds the sink, never blocks the loop long.
 
-    client --raw messages--> `take` --queue--> `pump` (slices of half a millisecond) --> sink
+    client --messages--> `take` --queue--> `pump` (slices of half a millisecond) --> sink
+
+Most of a replay comes as `Deliveries`, which are handled at once, column by column. If anything about them is not as it
+is in a sound replay, and for whatever else comes, each message is looked at by itself: that path decides.
 
 What nobody has pumped yet waits in the queue. The server bounds it: its flow control asks, and is answered only when
 all that came before has been handed over.
@@ -17,15 +20,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus.connection import nats_errors
-from fleet.bus.entry import Entry, is_marker
+from fleet.bus.deliveries import NS, Deliveries, Raw, entries_of, key_of
+from fleet.bus.entry import Entries, Entry, is_marker
 from fleet.bus.tap import raw_headers
-from fleet.bus.tap_parser import Raw
 from fleet.errors import PeerAway
 from fleet.wire import Bucket, kv_subject, stream_name
 
 _SLICE_S = 0.0005
-_SLICE_MESSAGES = 64
-_NS = 1e9
 # $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.REVISION.SEQUENCE.TIME.PENDING, perhaps with a random token.
 _LONG_FORM_TOKENS = 11
 
@@ -54,7 +55,7 @@ class ReplicaSink(Protocol):
     def replay_started(self) -> None: ...
     def opened(self, facts: StreamFacts) -> None: ...
     def expecting(self, count: int) -> None: ...
-    def entries(self, entries: Sequence[Entry]) -> None: ...
+    def entries(self, entries: Entries) -> None: ...
     def replayed(self) -> None: ...
     def lost(self, reason: str) -> None: ...
 
@@ -64,6 +65,8 @@ class Session:
 
     def __init__(self, client: Client, bucket: Bucket, consumer: str, sink: ReplicaSink) -> None:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Messages so far, of whatever kind, handled or not.
+        self.heard = 0
         # What the server counted, and the highest revision that was handed over.
         self.delivered = 0
         self.position = 0
@@ -80,19 +83,13 @@ class Session:
         self._client = client
         self._bucket = bucket
         self._sink = sink
-        self._queue: deque[Raw] = deque()
+        self._queue: deque[Raw | Deliveries] = deque()
         self._wake = asyncio.Event()
-        self._handled = 0
-        self._prefix_len = len(kv_subject(bucket, "").encode())
+        self._prefix = kv_subject(bucket, "")
         self._ack_prefix = f"$JS.ACK.{stream_name(bucket)}.{consumer}.1.".encode()
         # Revisions of new keys, kept while somebody counts keys.
         self._new: list[int] = []
         self._counting = 0
-
-    @property
-    def heard(self) -> int:
-        """Messages so far, of whatever kind, handled or not."""
-        return self._handled + len(self._queue)
 
     @property
     def over(self) -> bool:
@@ -130,7 +127,7 @@ class Session:
     def forget(self, key: str) -> None:
         """A key that we knew and the replay did not show: gone without a marker."""
         if not self.over and key not in self.keys:
-            self._sink.entries([Entry(key, 0, None)])
+            self._sink.entries(Entries.of(Entry(key, 0, None)))
 
     def begin(self, facts: StreamFacts) -> None:
         if not self.over:
@@ -156,11 +153,15 @@ class Session:
             if not self._counting:
                 self._new.clear()
 
-    def take(self, messages: Sequence[Raw]) -> None:
+    def take(self, messages: Sequence[Raw] | Deliveries) -> None:
         """Messages as they came in (see `fleet.bus.tap`)."""
         if not self._queue:
             self._wake.set()
-        self._queue.extend(messages)
+        self.heard += len(messages)
+        if isinstance(messages, Deliveries):
+            self._queue.append(messages)
+        else:
+            self._queue.extend(messages)
 
     async def received(self, message: Msg) -> None:
         """A message that came the ordinary way."""
@@ -182,60 +183,59 @@ class Session:
     def _slice(self) -> str | None:
         """Handle what waits, for a moment at most; the subject to answer if the server asks for it."""
         until_s = perf_counter() + _SLICE_S
-        while self._queue and not self.over and perf_counter() < until_s:
-            answer = self._batch(min(len(self._queue), _SLICE_MESSAGES))
-            if answer is not None:
-                return answer
+        queue = self._queue
+        while queue and not self.over and perf_counter() < until_s:
+            first = queue.popleft()
+            if not isinstance(first, Deliveries):
+                answer = self._one(first)
+                if answer is not None:
+                    return answer
+            elif not self._all_at_once(first):
+                queue.extendleft(reversed(list(first)))
         if self.over:
-            self._handled += len(self._queue)
-            self._queue.clear()
+            queue.clear()
         return None
 
-    def _batch(self, size: int) -> str | None:
-        """The hot path: a replay passes here once for each key. Local names, and nothing that is not needed."""
-        queue, keys, entries = self._queue, self.keys, list[Entry]()
-        ack_prefix, ack_len, prefix_len = self._ack_prefix, len(self._ack_prefix), self._prefix_len
-        delivered, position, pending = self.delivered, self.position, b""
-        other: Raw | None = None
-        trouble = ""
-        for _ in range(size):
-            subject, reply, data, headers = message = queue.popleft()
-            if not reply.startswith(ack_prefix):
-                other = message
-                break
-            tokens = reply[ack_len:].split(b".")
-            try:
-                revision, sequence, at_s = int(tokens[0]), int(tokens[1]), int(tokens[2]) / _NS
-                pending = tokens[3]
-            except (IndexError, ValueError):
-                trouble = no_delivery(reply)
-                break
-            if sequence != delivered + 1 or revision <= position:
-                trouble = f"delivery {sequence} (revision {revision}) came after {delivered} ({position})"
-                break
-            delivered, position = sequence, revision
-            # Any bytes make a subject; the sink refuses the key if these are no text.
-            key = subject[prefix_len:].decode(errors="surrogateescape")
-            if self._counting and key not in keys:
-                self._new.append(revision)
-            keys.add(key)
-            entries.append(Entry(key, revision, None if headers and is_marker(headers) else data, at_s))
-        self.delivered, self.position = delivered, position
-        self._handled += len(entries) + (other is not None) + (trouble != "")
-        if entries:
-            self._tell(entries, int(pending))
-        if other is not None:
-            return self._other(other)
-        if trouble:
-            self._trouble(trouble)
-        elif pending == b"0":
-            self._is_candidate()
+    def _all_at_once(self, run: Deliveries) -> bool:
+        """The hot path: a replay passes here once for a hundred keys. False if they must be looked at one by one."""
+        entries = entries_of(run, self._ack_prefix, self._prefix, self.delivered, self.position)
+        if entries is None or self._counting:
+            return False
+        self.keys.update(entries.keys)
+        self.delivered += len(entries)
+        self.position = entries.revisions[-1]
+        self._tell(entries, int(run.pending[-1]))
+        return True
+
+    def _one(self, message: Raw) -> str | None:
+        """A message of whatever kind; the subject to answer if the server asks for it."""
+        subject, reply, data, headers = message
+        if not reply.startswith(self._ack_prefix):
+            return self._other(message)
+        try:
+            revision, sequence, time_ns, pending = map(int, reply[len(self._ack_prefix) :].split(b".")[:4])
+        except ValueError:
+            self._trouble(no_delivery(reply))
+            return None
+        if sequence != self.delivered + 1 or revision <= self.position:
+            came_after = f"{self.delivered} ({self.position})"
+            self._trouble(f"delivery {sequence} (revision {revision}) came after {came_after}")
+            return None
+        self.delivered, self.position = sequence, revision
+        key = key_of(subject, self._prefix)
+        if self._counting and key not in self.keys:
+            self._new.append(revision)
+        self.keys.add(key)
+        value = None if headers and is_marker(headers) else data
+        self._tell(Entries.of(Entry(key, revision, value, time_ns / NS)), pending)
         return None
 
-    def _tell(self, entries: Sequence[Entry], pending: int) -> None:
+    def _tell(self, entries: Entries, pending: int) -> None:
         if self.delivered == len(entries) and not self.candidate:
             self._sink.expecting(pending + len(entries))
         self._sink.entries(entries)
+        if not pending:
+            self._is_candidate()
 
     def _other(self, message: Raw) -> str | None:
         """A control message of the server, or a delivery in its longer form."""
@@ -247,7 +247,6 @@ class Session:
             if len(tokens) >= _LONG_FORM_TOKENS and prefix.endswith(self._ack_prefix.removeprefix(b"$JS.ACK")):
                 self._ack_prefix = prefix
                 self._queue.appendleft(message)
-                self._handled -= 1
                 return None
         if not headers or not headers.startswith(b"NATS/1.0 "):
             self._trouble(no_delivery(reply))

@@ -1,7 +1,8 @@
 """Cuts what a NATS server sends into units and hands the messages of tapped subscriptions over at once.
 
-    bytes -> [a message of a tapped subscription] -> its tap
-          -> [anything else, one unit at a time]  -> the library's parser, as ever
+    bytes -> [deliveries of a tapped subscription, all at once]       -> its tap
+          -> [another message of such a subscription, one at a time]  -> its tap
+          -> [anything else, one unit at a time]                      -> the library's parser, as ever
 
 The library spends several calls and a coroutine on each message, and a replay brings them by the hundred thousand.
 """
@@ -13,9 +14,9 @@ from typing import Protocol, TypeAlias
 from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
-Raw: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
-"""A message: subject, reply, payload and the raw header block."""
-Tap: TypeAlias = Callable[[Sequence[Raw]], None]
+from fleet.bus.deliveries import Deliveries, Raw, runs
+
+Tap: TypeAlias = Callable[[Sequence[Raw] | Deliveries], None]
 """Takes messages in their order; must neither block nor raise."""
 
 # As a server writes them. The sizes end a line; of a message with headers the last one counts all that follows.
@@ -55,37 +56,47 @@ class TapParser(Parser):
         """Take what was read; what is not whole yet waits for the rest."""
         if self._rest:
             data, self._rest = self._rest + data, b""
-        life, taps, match = self._lives, self._taps, _MSG.match
-        position = 0
-        last_tap: Tap | None = None
-        batch: list[Raw] = []
-        while position < len(data) and not self._plain:
-            found = match(data, position)
-            tap = taps.get(found[2]) if found is not None else None
-            if tap is not last_tap:
-                self._hand_over(last_tap, batch)
-                last_tap, batch = tap, []
-            if found is None or tap is None:
-                length = self._unit(data, position)
-                if not length:
-                    break
+        life, position = self._lives, 0
+        for begin, end, run in runs(data) if self._taps else ():
+            tap = self._taps.get(run.sid)
+            if tap is None:
+                continue
+            position = await self._units(data, position, begin)
+            if position != begin:
+                # They are within something that is no delivery.
+                break
+            self._counts(len(run), sum(map(len, run.payloads)))
+            tap(run)
+            position = end
+        if life == self._lives:
+            position = await self._units(data, position, len(data))
+        if life == self._lives:
+            await self._keep(data[position:])
+
+    async def _units(self, data: bytes, position: int, end: int) -> int:
+        """Take one unit after another until `end`; where that ended: before it, if one is not whole, or beyond it."""
+        life = self._lives
+        while position < end and not self._plain:
+            length = self._unit(data, position)
+            if not length:
+                break
+            if not self._tapped(data, position):
                 await super().parse(data[position : position + length])
                 if life != self._lives:
-                    return
-                position += length
-                continue
-            begin, size = found.end(), int(found[4])
-            if begin + size + 2 > len(data):
-                break
-            batch.append((found[1], found[3] or b"", data[begin : begin + size], None))
-            position = begin + size + 2
-        self._hand_over(last_tap, batch)
-        await self._keep(data[position:])
+                    break
+            position += length
+        return position
 
-    def _hand_over(self, tap: Tap | None, batch: Sequence[Raw]) -> None:
-        if tap is not None and batch:
-            self._counts(len(batch), sum(len(payload) for _, _, payload, _ in batch))
-            tap(batch)
+    def _tapped(self, data: bytes, position: int) -> bool:
+        """Hand a whole message over that begins here, if it is of a tapped subscription and has no headers."""
+        found = _MSG.match(data, position)
+        tap = self._taps.get(found[2]) if found is not None else None
+        if found is None or tap is None:
+            return False
+        begin, size = found.end(), int(found[4])
+        self._counts(1, size)
+        tap([(found[1], found[3] or b"", data[begin : begin + size], None)])
+        return True
 
     async def _keep(self, rest: bytes) -> None:
         if self._plain:

@@ -11,6 +11,7 @@ to. So the wait for the others begins anew with that beat.
 """
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 
 from fleet.wire import DeviceId
@@ -78,6 +79,15 @@ class Liveness:
             del queue[device]
         self.alive[device] = at_s
         return queue is not self.alive
+
+    def load(self, beats: Mapping[DeviceId, float], count: int) -> bool:
+        """`count` beats of a first replay, in order; False, and nothing was done, if a device had beaten before."""
+        known = (self.alive, self._unknown, self._silent)
+        if self._was_connected or len(beats) != count or not all(queue.keys().isdisjoint(beats) for queue in known):
+            return False
+        self.alive.update(beats)
+        self._newest_s = max(self._newest_s, *beats.values())
+        return True
 
     def forget(self, device: DeviceId) -> None:
         """The device itself was forgotten, and so is its last beat."""

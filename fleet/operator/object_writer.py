@@ -8,7 +8,7 @@ from fleet.errors import Conflict, NotFound, PeerError, WireError
 from fleet.kube.objects import decode_device
 from fleet.logs import get_logger
 from fleet.operator.bounded import bounded
-from fleet.operator.decoding import decode_info
+from fleet.operator.decoding import decode_labels
 from fleet.operator.lifecycle import (
     FINALIZER,
     Forget,
@@ -121,7 +121,7 @@ class ObjectWriter:
         if not self._may_write(epoch):
             return False
         try:
-            labels = decode_info(info.value).labels
+            labels = decode_labels(info.value)
         except WireError:
             # What cannot be understood changes nothing: the labels that were known stay.
             labels = step.labels

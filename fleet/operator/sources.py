@@ -4,18 +4,20 @@ Keys and values are parsed here, at the edge. What cannot be parsed is counted, 
 bad entry poisons nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
 from fleet.errors import WireError
 from fleet.kube.objects import Deployment, Device
 from fleet.logs import get_logger
 from fleet.operator import collector
-from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_info, decode_report
+from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_labels, decode_report
 from fleet.operator.keys import PairKeys
+from fleet.operator.loading import load_beats, load_desired, load_infos, load_reports
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
 from fleet.operator.state import Cell, FleetState
@@ -163,7 +165,7 @@ class ResourceSource(_Source, Generic[T]):
 
 
 class BucketSource(_Source, Generic[N]):
-    """A replica's sink: parses key and value, then hands them to `fold`."""
+    """A replica's sink: parses key and value, then hands them to `fold`, unless `load` takes all of them at once."""
 
     def __init__(
         self,
@@ -172,12 +174,14 @@ class BucketSource(_Source, Generic[N]):
         *,
         parse_key: Callable[[str], N],
         fold: Callable[[N, Entry], None],
+        load: Callable[[Entries], bool],
         restarted: Callable[[], None] | None = None,
         content_lost: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name, books, restarted)
         self._parse_key: Callable[[str], N] = parse_key
         self._fold: Callable[[N, Entry], None] = fold
+        self._load: Callable[[Entries], bool] = load
         self._content_lost = content_lost
         # Only those who wrote it can say what it held.
         self._incomplete = False
@@ -196,8 +200,10 @@ class BucketSource(_Source, Generic[N]):
             self._content_lost()
         self._incomplete = False
 
-    def entries(self, entries: Sequence[Entry]) -> None:
+    def entries(self, entries: Entries) -> None:
         self.books.recovery.saw(self.name, len(entries))
+        if self._load(entries):
+            return
         parse_key, fold = self._parse_key, self._fold
         for entry in entries:
             try:
@@ -254,7 +260,14 @@ def desired_source(state: FleetState, books: Books, keys: PairKeys, listener: De
             state.desire(pair, cell)
             listener.heard(pair)
 
-    return BucketSource(DESIRED_STATE, books, parse_key=keys.of_desired_key, fold=fold, restarted=listener.restarted)
+    return BucketSource(
+        DESIRED_STATE,
+        books,
+        parse_key=keys.of_desired_key,
+        fold=fold,
+        load=partial(load_desired, state, keys, decoder),
+        restarted=listener.restarted,
+    )
 
 
 def reports_source(
@@ -272,7 +285,10 @@ def reports_source(
             raise
         state.report(pair, report, datetime.fromtimestamp(entry.at_s, UTC))
 
-    return BucketSource(DEVICE_STATE, books, parse_key=keys.of_state_key, fold=fold, content_lost=content_lost)
+    load = partial(load_reports, state, keys)
+    return BucketSource(
+        DEVICE_STATE, books, parse_key=keys.of_state_key, fold=fold, load=load, content_lost=content_lost
+    )
 
 
 class HeartbeatSource(BucketSource[DeviceId]):
@@ -288,7 +304,12 @@ class HeartbeatSource(BucketSource[DeviceId]):
         now_s: Callable[[], float],
     ) -> None:
         super().__init__(
-            DEVICE_HEARTBEAT, books, parse_key=keys.of_heartbeat_key, fold=self._beat, content_lost=content_lost
+            DEVICE_HEARTBEAT,
+            books,
+            parse_key=keys.of_heartbeat_key,
+            fold=self._beat,
+            load=partial(load_beats, state, keys),
+            content_lost=content_lost,
         )
         self._state = state
         self._now_s = now_s
@@ -324,6 +345,13 @@ def infos_source(
     def fold(device: DeviceId, entry: Entry) -> None:
         if entry.value is not None:
             heard(device)
-        state.introduce(device, None if entry.value is None else decode_info(entry.value).labels)
+        state.introduce(device, None if entry.value is None else decode_labels(entry.value))
 
-    return BucketSource(DEVICE_INFO, books, parse_key=keys.of_info_key, fold=fold, content_lost=content_lost)
+    def load(entries: Entries) -> bool:
+        loaded = load_infos(state, keys, entries)
+        if loaded:
+            for key in entries.keys:
+                heard(keys.of_info_key(key))
+        return loaded
+
+    return BucketSource(DEVICE_INFO, books, parse_key=keys.of_info_key, fold=fold, load=load, content_lost=content_lost)

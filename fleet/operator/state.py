@@ -209,6 +209,39 @@ class FleetState:
 
     # The first replay
 
+    @property
+    def loading(self) -> bool:
+        """Whether what buckets bring concerns nothing else yet."""
+        return not self._judging and not self.deployments
+
+    def load_desired(self, cells: Mapping[Pair, Cell], count: int) -> bool:
+        """Fold in what `count` live keys hold while `loading`; False, and nothing was done, if one was told before."""
+        if len(cells) != count or not self.desired.keys().isdisjoint(cells):
+            return False
+        self.desired.update(cells)
+        self.vanished.difference_update(cells)
+        self.live_keys += count
+        self.dirty_pairs.update(cells)
+        keys_of = self._keys_of_deployment
+        for pair in cells:
+            keys_of[pair.deployment].add(pair)
+        return True
+
+    def load_reports(self, reports: Mapping[Pair, Report], count: int) -> bool:
+        """Fold in `count` reports while `loading`; False, and nothing was done, if one was told before."""
+        if len(reports) != count or not self.reports.keys().isdisjoint(reports):
+            return False
+        self.reports.update(reports)
+        reports_of = self._reports_of_device
+        for device, deployment in reports:
+            reports_of[device].add(deployment)
+        return True
+
+    def introduce_all(self, infos: Mapping[DeviceId, Mapping[str, str]]) -> None:
+        """Fold in device-info entries."""
+        self.infos.update(infos)
+        self.dirty_devices.update(infos)
+
     def judge_later(self) -> None:
         """From now on `unwanted` is not kept: while objects and keys come in, each nearly is for a moment."""
         self._judging = False

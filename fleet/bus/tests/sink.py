@@ -1,11 +1,11 @@
 """Where the replicas of these tests bring their news."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
 from fleet.bus.tests.servers import DEADLINE_S
 from fleet.wire import Bucket, stream_name
@@ -40,7 +40,7 @@ class Sink:
     def expecting(self, count: int) -> None:
         self.expected = count
 
-    def entries(self, entries: Sequence[Entry]) -> None:
+    def entries(self, entries: Entries) -> None:
         for entry in entries:
             self.on_entry(entry)
             self.told.append(entry)

@@ -8,9 +8,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleet.bus import tap as tap_module
+from fleet.bus.deliveries import Deliveries, Raw
 from fleet.bus.steady import SteadyClient
 from fleet.bus.tap import TappedClient, new_client, raw_headers, tap, untap
-from fleet.bus.tap_parser import Raw
 from fleet.bus.tests.servers import DEADLINE_S
 
 
@@ -20,7 +20,7 @@ async def test_a_tapped_subscription_comes_raw(client: Client) -> None:
     called: list[Msg] = []
     both = asyncio.Event()
 
-    def take(messages: Sequence[Raw]) -> None:
+    def take(messages: Sequence[Raw] | Deliveries) -> None:
         taken.extend(messages)
         if len(taken) == 2:
             both.set()

@@ -12,10 +12,20 @@ from nats.aio.client import Client
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
-from fleet.bus.tap_parser import Raw, TapParser
+from fleet.bus.deliveries import Deliveries, Raw
+from fleet.bus.tap_parser import TapParser
 
 Told = tuple[object, ...]
-LOOKALIKES = [b"MSG a 1 5\r\nhello\r\n", b"MSG x 3 5\r\nhello\r\n", b"HMSG a 1 12 12\r\n", b"PING\r\n", b"\r\n", b"MSG"]
+LOOKALIKES = [
+    b"MSG a 1 $JS.ACK.KV_b.c.1.5.1.123.7 5\r\nhello\r\n",
+    b"MSG a 1 $JS.ACK.KV_b.c.1.5.1.123.7 9\r\nhello\r\n",
+    b"MSG a 1 5\r\nhello\r\n",
+    b"MSG x 3 5\r\nhello\r\n",
+    b"HMSG a 1 12 12\r\n",
+    b"PING\r\n",
+    b"\r\n",
+    b"MSG",
+]
 OVERLONG = b"INFO " + json.dumps({"connect_urls": ["x" * 5000]}).encode() + b"\r\n"
 
 
@@ -27,10 +37,10 @@ class Recorder(Client):
         self.counted: list[tuple[int, int]] = []
         self.parser = TapParser(self, {b"1": self._take, b"2": self._take_other}, self._count)
 
-    def _take(self, messages: Sequence[Raw], sid: int = 1) -> None:
+    def _take(self, messages: Sequence[Raw] | Deliveries, sid: int = 1) -> None:
         self.told += [("tap", sid, *raw) for raw in messages]
 
-    def _take_other(self, messages: Sequence[Raw]) -> None:
+    def _take_other(self, messages: Sequence[Raw] | Deliveries) -> None:
         self._take(messages, 2)
 
     def _count(self, messages: int, size_bytes: int) -> None:
@@ -99,7 +109,10 @@ async def as_the_library_does(stream: bytes) -> list[Told]:
 
 
 sids = st.sampled_from([1, 1, 2, 3, 11])
-replies = st.sampled_from([b"", b"", b"_INBOX.x", b"7", b"$JS.ACK.1.2"])
+deliveries = [b"$JS.ACK.KV_b.c.1.5.1.123.7", b"$JS.ACK.KV_b.c.1.6.2.124.0"]
+replies = st.sampled_from(
+    [b"", b"_INBOX.x", b"7", b"$JS.ACK.1.2", b"$JS.ACK.KV_b.c.2.5.1.123.7", *deliveries, *deliveries]
+)
 payloads = st.one_of(st.just(b""), st.binary(max_size=40), st.lists(st.sampled_from(LOOKALIKES)).map(b"".join))
 subjects = st.sampled_from([b"a", b"$KV.device-state.state.d1.web", b"MSG", b"9"])
 blocks = st.sampled_from([b"", b"K: v\r\n", b"K: MSG a 1 5\r\n"])
@@ -135,9 +148,10 @@ async def test_a_chunk_is_one_call() -> None:
     recorder = Recorder()
     calls: list[int] = []
     recorder.parser._taps = {b"1": lambda messages: calls.append(len(messages))}
-    await recorder.read(msg() * 3 + msg(sid=3) + msg() * 2)
-    assert calls == [3, 2]
-    assert recorder.counted == [(3, 15), (2, 10)]
+    delivery = msg(reply=b"$JS.ACK.KV_b.c.1.5.1.123.7")
+    await recorder.read(delivery * 3 + msg(sid=3) + delivery * 2 + hmsg(sid=3) + delivery)
+    assert calls == [3, 2, 1]
+    assert recorder.counted == [(3, 15), (2, 10), (1, 5)]
 
 
 async def test_a_tap_that_is_taken_away_gets_no_more() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
 from fleet.operator.liveness import Verdict
 from fleet.operator.sources import BucketSource
@@ -30,14 +30,14 @@ def fed() -> Fed:
 def test_a_desired_key_is_folded(fed: Fed) -> None:
     """A good value, malformed bytes, a marker and a key without a trace each become what decisions see."""
     key = desired_key(pair())
-    fed.desired.entries([Entry(key, 5, GOOD)])
+    fed.desired.entries(Entries.of(Entry(key, 5, GOOD)))
     assert fed.state.desired[pair()] == cell(5)
-    fed.desired.entries([Entry(key, 6, b"{")])
+    fed.desired.entries(Entries.of(Entry(key, 6, b"{")))
     assert fed.state.desired[pair()] == malformed(6)
-    fed.desired.entries([Entry(key, 7, None)])
+    fed.desired.entries(Entries.of(Entry(key, 7, None)))
     assert fed.state.desired[pair()] == Cell(7, None, deleted=True)
-    fed.desired.entries([Entry(key, 8, GOOD)])
-    fed.desired.entries([Entry(key, 0, None)])
+    fed.desired.entries(Entries.of(Entry(key, 8, GOOD)))
+    fed.desired.entries(Entries.of(Entry(key, 0, None)))
     assert pair() not in fed.state.desired
     assert pair() in fed.state.vanished
     assert fed.writer.keys == [pair()] * 5
@@ -48,33 +48,33 @@ def test_a_desired_key_is_folded(fed: Fed) -> None:
 def test_a_report_is_folded(fed: Fed) -> None:
     """A good report counts; a malformed one is none, as it is to whoever starts later; a good one heals it."""
     key, good = state_key(pair()), report_bytes(report())
-    fed.reports.entries([Entry(key, 5, good, AT_S)])
+    fed.reports.entries(Entries.of(Entry(key, 5, good, AT_S)))
     assert fed.state.reports[pair()] == report()
     broken = json.dumps(json.loads(good) | {"phase": "Dancing"}).encode()
-    fed.reports.entries([Entry(key, 6, broken, AT_S)])
+    fed.reports.entries(Entries.of(Entry(key, 6, broken, AT_S)))
     assert pair() not in fed.state.reports
     assert fed.malformed("device-state") == 1
-    fed.reports.entries([Entry(key, 7, good, AT_S)])
+    fed.reports.entries(Entries.of(Entry(key, 7, good, AT_S)))
     assert fed.state.reports[pair()] == report()
-    fed.reports.entries([Entry(key, 8, None)])
+    fed.reports.entries(Entries.of(Entry(key, 8, None)))
     assert pair() not in fed.state.reports
 
 
 @pytest.mark.rule("S6")
 def test_the_brokers_time_bounds_that_of_a_report(fed: Fed) -> None:
     """A device's clock runs ahead: its event counts as of the time at which the broker stored it."""
-    fed.reports.entries([Entry(state_key(pair()), 5, report_bytes(report(seconds=3600)), AT_S + 60)])
+    fed.reports.entries(Entries.of(Entry(state_key(pair()), 5, report_bytes(report(seconds=3600)), AT_S + 60)))
     assert fed.state.reports[pair()].last_event_at == EPOCH + timedelta(seconds=60)
 
 
 @pytest.mark.rule("R9")
 def test_an_info_is_folded(fed: Fed) -> None:
     """Its labels; garbage leaves the last good one; a marker takes it away."""
-    fed.infos.entries([Entry(info_key(D1), 5, INFO)])
-    fed.infos.entries([Entry(info_key(D1), 6, b"[]")])
+    fed.infos.entries(Entries.of(Entry(info_key(D1), 5, INFO)))
+    fed.infos.entries(Entries.of(Entry(info_key(D1), 6, b"[]")))
     assert fed.state.infos == {D1: {"tier": "edge"}}
     assert fed.malformed("device-info") == 1
-    fed.infos.entries([Entry(info_key(D1), 7, None)])
+    fed.infos.entries(Entries.of(Entry(info_key(D1), 7, None)))
     assert fed.state.infos == {}
 
 
@@ -83,18 +83,18 @@ def test_a_beat_is_folded(fed: Fed) -> None:
     """By the broker's time of storing it; garbage is no beat; a marker forgets the device, a vanished key does not."""
     key = heartbeat_key(D1)
     fed.beats.opened(StreamFacts(created_s=0.0, broker_now_s=5000.0, made=False, replaced=False))
-    fed.beats.entries([Entry(key, 1, BEAT, 5000.0)])
+    fed.beats.entries(Entries.of(Entry(key, 1, BEAT, 5000.0)))
     assert fed.state.liveness.verdict(D1) is Verdict.ALIVE
     fed.beats.replayed()
-    fed.beats.entries([Entry(key, 2, b"{}", 5080.0)])
+    fed.beats.entries(Entries.of(Entry(key, 2, b"{}", 5080.0)))
     assert fed.malformed("device-heartbeat") == 1
     fed.state.advance(1089.0)
     assert fed.state.liveness.verdict(D1) is Verdict.ALIVE
     fed.state.advance(1091.0)
     assert fed.state.liveness.verdict(D1) is Verdict.SILENT
-    fed.beats.entries([Entry(key, 0, None)])
+    fed.beats.entries(Entries.of(Entry(key, 0, None)))
     assert fed.state.liveness.has_beat(D1)
-    fed.beats.entries([Entry(key, 3, None, 5091.0)])
+    fed.beats.entries(Entries.of(Entry(key, 3, None, 5091.0)))
     assert not fed.state.liveness.has_beat(D1)
 
 
@@ -102,7 +102,7 @@ def test_a_beat_is_folded(fed: Fed) -> None:
 def test_a_lost_source_of_beats_starts_the_wait_anew(fed: Fed) -> None:
     """Whether a beat was missed nobody knows before as long of unbroken connection."""
     fed.beats.opened(StreamFacts(created_s=0.0, broker_now_s=5000.0, made=False, replaced=False))
-    fed.beats.entries([Entry(heartbeat_key(D1), 1, BEAT, 5000.0)])
+    fed.beats.entries(Entries.of(Entry(heartbeat_key(D1), 1, BEAT, 5000.0)))
     fed.beats.replayed()
     fed.beats.lost("connection lost")
     fed.now_s = 1100.0
@@ -158,7 +158,7 @@ def test_a_bucket_made_at_the_start_is_asked_for(fed: Fed) -> None:
 def test_keys_that_vanished_are_asked_for(fed: Fed) -> None:
     """An emptied bucket is the same bucket; what it held is gone all the same."""
     fed.reports.opened(FOUND)
-    fed.reports.entries([Entry(state_key(pair()), 0, None)])
+    fed.reports.entries(Entries.of(Entry(state_key(pair()), 0, None)))
     fed.reports.replayed()
     assert fed.lost_contents == 1
 
@@ -173,5 +173,5 @@ def test_desired_state_is_not_asked_for(fed: Fed) -> None:
 @pytest.mark.rule("K6")
 def test_an_unparsable_desired_key_is_left_alone(fed: Fed) -> None:
     """It is no pair's key: nobody is told, and nothing becomes unwanted by it."""
-    fed.desired.entries([Entry("no-dot", 5, GOOD)])
+    fed.desired.entries(Entries.of(Entry("no-dot", 5, GOOD)))
     assert (fed.writer.keys, fed.state.desired, fed.state.unwanted) == ([], {}, set())

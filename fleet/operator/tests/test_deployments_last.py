@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries, Entry
 from fleet.kube.objects import Deployment
 from fleet.operator.tally import Standing
 from fleet.operator.tests.holding import Held
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.rule("R2")
 async def test_held_until_all_else_is_there(ran: Held, listed_at: int) -> None:
     """Wherever in the order of the five the list ends; then folded, judged, and current, in this order."""
     ran.devices.upsert(device())
-    ran.desired.entries([Entry(desired_key(pair(deployment="db")), 5, deployment().wanted)])
+    ran.desired.entries(Entries.of(Entry(desired_key(pair(deployment="db")), 5, deployment().wanted)))
     steps = [source.replayed for source in ran.others]
     for step in [*steps[:listed_at], lambda: ran.list("web"), *steps[listed_at:]]:
         await turn()
@@ -64,7 +64,7 @@ async def test_judged_before_it_is_current(ran: Held) -> None:
     """The writers that hear of the convergence find all of it: the counts, what is unwanted, and nobody woke before."""
     seen: list[tuple[object, ...]] = []
     ran.books._wake = lambda: seen.append((set(ran.state.deployments), set(ran.state.unwanted)))
-    ran.desired.entries([Entry(desired_key(pair(deployment="old")), 5, deployment().wanted)])
+    ran.desired.entries(Entries.of(Entry(desired_key(pair(deployment="old")), 5, deployment().wanted)))
     ran.replay_others()
     ran.list("web", "db")
     await turn()
@@ -111,7 +111,7 @@ async def test_a_second_convergence_does_not_hold(ran: Held) -> None:
     for source in ran.others:
         source.lost("reset")
     ran.last.lost("reset")
-    ran.desired.entries([Entry(desired_key(pair(deployment="db")), 5, deployment("db").wanted)])
+    ran.desired.entries(Entries.of(Entry(desired_key(pair(deployment="db")), 5, deployment("db").wanted)))
     assert ran.state.unwanted == {pair(deployment="db")}
     ran.devices.upsert(device())
     ran.last.replay_started()
@@ -145,7 +145,9 @@ async def test_whenever_it_has_converged_everything_is_known(steps: list[tuple[s
     unreadable: set[str] = set()
     is_listed = False
     held.devices.upsert(device())
-    held.desired.entries([Entry(desired_key(pair(deployment=name)), 5, deployment().wanted) for name in NAMES])
+    held.desired.entries(
+        Entries.of(*(Entry(desired_key(pair(deployment=name)), 5, deployment().wanted) for name in NAMES))
+    )
     async with running(last.run()):
         for step in [*steps, ("others",), ("listed",), *[("turn",)] * (len(NAMES) + 2)]:
             match step:

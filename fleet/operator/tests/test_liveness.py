@@ -130,6 +130,18 @@ def test_a_first_replay_tells_of_no_pause() -> None:
 
 
 @pytest.mark.rule("L2")
+def test_many_beats_are_loaded_in_a_first_replay_alone() -> None:
+    """Later on the time between two beats means something, and each is looked at by itself."""
+    liveness = Liveness(LIMIT_S)
+    liveness.opened(created_s=0.0, broker_now_s=50.0, now_s=50.0)
+    assert liveness.load({D1: 1.0, D2: 2.0}, 2)
+    assert not liveness.load({D2: 3.0}, 1)
+    assert not liveness.load({device_id("d3"): 3.0}, 2)
+    liveness.connected(50.0)
+    assert not liveness.load({device_id("d3"): 3.0}, 1)
+    assert list(liveness.alive.items()) == [(D1, 1.0), (D2, 2.0)]
+
+
 def test_a_broken_connection_begins_the_wait_again() -> None:
     """Only an unbroken connection counts: one that broke proves nothing about the time before."""
     watch = Watch()

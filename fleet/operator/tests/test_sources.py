@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
 from fleet.operator import sources
 from fleet.operator.tests.feeding import Fed
@@ -58,7 +58,7 @@ def test_a_lost_source_revokes(fed: Fed, number: int) -> None:
     assert not fed.recovery.converged
     assert fed.recovery.sources[source.name].trouble == "connection refused"
     fed.devices.upsert(device())
-    fed.desired.entries([Entry(desired_key(pair()), 5, GOOD)])
+    fed.desired.entries(Entries.of(Entry(desired_key(pair()), 5, GOOD)))
     assert fed.wakes == 0
     source.replay_started()
     source.replayed()
@@ -127,7 +127,7 @@ def test_a_key_that_cannot_be_parsed_is_left_alone(fed: Fed, key: str) -> None:
     """Counted each time, logged once, and not folded in."""
     with capture_logs() as logs:
         for _ in range(3):
-            fed.reports.entries([Entry(key, 5, b"x")])
+            fed.reports.entries(Entries.of(Entry(key, 5, b"x")))
     assert fed.malformed("device-state") == 3
     assert [line["key"] for line in logs] == [key]
     assert not fed.state.reports
@@ -140,7 +140,7 @@ def test_complaints_do_not_pile_up(fed: Fed, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sources, "_COMPLAINTS_MAX", 2)
     with capture_logs() as logs:
         for key in ("a", "b", "a", "c", "a"):
-            fed.reports.entries([Entry(key, 5, b"x")])
+            fed.reports.entries(Entries.of(Entry(key, 5, b"x")))
     assert [line["key"] for line in logs] == ["a", "b", "c", "a"]
 
 

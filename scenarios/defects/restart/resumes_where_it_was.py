@@ -1,12 +1,11 @@
 """After a reconnect the replica goes on at its last sequence + 1, and holds what it had to be true."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from fleet.bus import replica
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries
 from fleet.bus.replica import KvReplica
 from fleet.bus.session import Session, StreamFacts
 from fleet.wire import Bucket, kv_subject
@@ -17,7 +16,7 @@ def _patch() -> None:
     positions: dict[Bucket, int] = {}
     tell, begin = Session._tell, Session.begin
 
-    def remember(self: Session, entries: Sequence[Entry], pending: int) -> None:
+    def remember(self: Session, entries: Entries, pending: int) -> None:
         positions[self._bucket] = self.position
         tell(self, entries, pending)
 

@@ -1,0 +1,155 @@
+"""A first replay, many keys at once: the state is what it is when each is folded by itself, whatever they hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.bus.entry import Entries, Entry
+from fleet.operator.sources import BucketSource
+from fleet.operator.state import FleetState
+from fleet.operator.tests.feeding import Fed
+from fleet.operator.tests.samples import EPOCH, deployment, report, report_bytes
+from fleet.wire import Bucket, DeviceId, Heartbeat, Pair
+
+AT_S = EPOCH.timestamp()
+BEAT = Heartbeat(instance_id="i", agent_version="1", sequence=1, busy=False).encode()
+INFO = b'{"agent_version":"1","arch":"x","boot_id":"b","labels":{"tier":"edge"},"os":"o"}'
+GOOD = {
+    Bucket.DESIRED_STATE: [deployment().wanted, deployment(image="web:2").wanted],
+    Bucket.DEVICE_STATE: [report_bytes(report(seconds=seconds)) for seconds in (0.25, 1.5, 2.5)],
+    Bucket.DEVICE_HEARTBEAT: [BEAT],
+    Bucket.DEVICE_INFO: [INFO, INFO.replace(b"edge", b"core")],
+}
+KEYS = {
+    Bucket.DESIRED_STATE: [f"d{n}.{name}" for n in range(4) for name in ("web", "db")] + ["nodot"],
+    Bucket.DEVICE_STATE: [f"state.d{n}.{name}" for n in range(4) for name in ("web", "db")] + ["d1.web"],
+    Bucket.DEVICE_HEARTBEAT: [f"heartbeat.d{n}" for n in range(6)] + ["d1"],
+    Bucket.DEVICE_INFO: [f"info.d{n}" for n in range(6)] + ["info.D!"],
+}
+
+
+@dataclass(frozen=True)
+class News:
+    """Some of one bucket, as they came in."""
+
+    bucket: Bucket
+    entries: Sequence[Entry]
+
+
+@st.composite
+def news(draw: st.DrawFn) -> News:
+    """Mostly new keys with good values, as a replay has them."""
+    bucket = draw(st.sampled_from(list(Bucket)))
+    keys = draw(st.lists(st.sampled_from(KEYS[bucket][:-1]), min_size=1, max_size=5, unique=True))
+    if draw(st.integers(0, 5)) == 0:
+        keys.append(draw(st.sampled_from(KEYS[bucket])))
+    revision = draw(st.integers(1, 50))
+    entries = []
+    for number, key in enumerate(keys):
+        odd = draw(st.integers(0, 15)) == 0
+        value = draw(st.sampled_from([None, b"{", b""])) if odd else draw(st.sampled_from(GOOD[bucket]))
+        gone = value is None and draw(st.booleans())
+        at_s = AT_S + draw(st.sampled_from([2.0, 3.0, 4.0, 5.0]))
+        entries.append(Entry(key, 0 if gone else revision + number, value, at_s))
+    return News(bucket, entries)
+
+
+def feed(fed: Fed, told: News) -> None:
+    sinks: dict[Bucket, BucketSource[Pair] | BucketSource[DeviceId]] = {
+        Bucket.DESIRED_STATE: fed.desired,
+        Bucket.DEVICE_STATE: fed.reports,
+        Bucket.DEVICE_HEARTBEAT: fed.beats,
+        Bucket.DEVICE_INFO: fed.infos,
+    }
+    sinks[told.bucket].entries(Entries.of(*told.entries))
+
+
+def known(fed: Fed) -> list[object]:
+    """All that was folded, and all that waits for a decision; of an order only the one that means something."""
+    state = fed.state
+    return [
+        state.desired,
+        state.reports,
+        state.infos,
+        list(state.liveness.alive.items()),
+        state.liveness._newest_s,
+        state.live_keys,
+        state.vanished,
+        state.unwanted,
+        state.dirty_pairs,
+        state.dirty_devices,
+        {name: pairs for name, pairs in state._keys_of_deployment.items() if pairs},
+        {name: of for name, of in state._reports_of_device.items() if of},
+        [fed.malformed(bucket.value) for bucket in Bucket],
+        [fed.recovery.sources[bucket.value].seen for bucket in Bucket],
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(news(), max_size=8), st.integers(0, 8))
+def test_at_once_and_one_by_one(told: list[News], deployments_after: int) -> None:
+    """Deletions, garbage, keys that come twice, and what comes after the Deployments: the same in both."""
+    at_once, one_by_one = Fed(), Fed()
+    for fed in (at_once, one_by_one):
+        fed.state.judge_later()
+        for sink in (fed.desired, fed.reports, fed.beats, fed.infos):
+            if fed is one_by_one:
+                sink._load = lambda _: False
+        for number, one in enumerate(told):
+            if number == deployments_after:
+                fed.state.upsert_deployment(deployment())
+            feed(fed, one)
+        fed.state.judge_now()
+    assert known(at_once) == known(one_by_one)
+
+
+@pytest.mark.parametrize("bucket", list(Bucket))
+def test_a_replay_is_loaded(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Good values of new keys take the short way while Deployments are held, and only then."""
+    for single in ("desire", "report", "beat", "introduce"):
+        monkeypatch.delattr(FleetState, single)
+    told = News(bucket, [Entry(key, 1 + n, GOOD[bucket][0], AT_S + 9) for n, key in enumerate(KEYS[bucket][:-1])])
+    fed = Fed()
+    fed.state.judge_later()
+    feed(fed, told)
+    assert fed.recovery.sources[bucket.value].seen == len(told.entries)
+    fed.state.upsert_deployment(deployment())
+    with pytest.raises(AttributeError):
+        feed(fed, told)
+
+
+def test_a_clock_that_runs_ahead_is_clamped() -> None:
+    """A report of an event later than the broker's own time of it is not taken as it is."""
+    fed = Fed()
+    fed.state.judge_later()
+    entries = [Entry(f"state.d{n}.web", 1 + n, report_bytes(report(seconds=3600.5)), AT_S + 60) for n in range(3)]
+    feed(fed, News(Bucket.DEVICE_STATE, entries))
+    assert {one.last_event_at.timestamp() for one in fed.state.reports.values()} == {AT_S + 60}
+
+
+def test_a_key_that_came_back() -> None:
+    """It was gone without a marker, and is there again."""
+    fed = Fed()
+    fed.state.judge_later()
+    (key, *_), (value, *_) = KEYS[Bucket.DESIRED_STATE], GOOD[Bucket.DESIRED_STATE]
+    for entry in (Entry(key, 1, value), Entry(key, 0, None)):
+        feed(fed, News(Bucket.DESIRED_STATE, [entry]))
+    assert fed.state.vanished
+    feed(fed, News(Bucket.DESIRED_STATE, [Entry(key, 2, value)]))
+    assert not fed.state.vanished
+
+
+@pytest.mark.parametrize("bucket", [Bucket.DEVICE_STATE, Bucket.DEVICE_HEARTBEAT])
+def test_what_was_told_before(bucket: Bucket) -> None:
+    """A replay that was cut off begins again: what is older than what is known changes nothing."""
+    fed = Fed()
+    fed.state.judge_later()
+    key = KEYS[bucket][0]
+    newer, older = GOOD[bucket][-1], GOOD[bucket][0]
+    feed(fed, News(bucket, [Entry(key, 2, newer, AT_S + 9)]))
+    before = repr(known(fed)[:5])
+    feed(fed, News(bucket, [Entry(key, 2, older, AT_S + 9)]))
+    assert repr(known(fed)[:5]) == before
