@@ -123,6 +123,10 @@ class KubeClient:
             params["continue"] = continue_token
         return await self._transport.call("GET", self._path(resource), params=params)
 
+    def list_whole(self, resource: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a consistent list of all objects; yields its body as it comes in."""
+        return self._transport.chunks(self._path(resource))
+
     async def list_items(self, resource: str, *, limit: int = pages.LIMIT) -> AsyncIterator[list[msgspec.Raw]]:
         """All objects of one resourceVersion, read afresh, in lists of up to `limit`.
 

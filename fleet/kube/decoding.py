@@ -9,7 +9,9 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from fleet.crds import API_VERSION
 from fleet.errors import PeerAway, WireError
+from fleet.kube.pieces import boundary
 from fleet.kube.unreadable import UNREADABLE
 
 T = TypeVar("T")
@@ -56,10 +58,10 @@ class Change(msgspec.Struct, Generic[T]):
 
 
 class Decoder(Protocol[T]):
-    """What an informer reads one kind of object with. `page_limit` is how many it asks for at once."""
+    """What an informer reads one kind of object with. `border` stands between two of them in a list."""
 
     @property
-    def page_limit(self) -> int: ...
+    def border(self) -> bytes: ...
 
     def items(self, body: bytes) -> tuple[int, Iterator[tuple[str, T | WireError]]]:
         """How many objects a page holds, then name and value of each; raises PeerAway if it is none."""
@@ -87,10 +89,7 @@ _any = msgspec.json.Decoder(_Any)
 
 
 class ObjectDecoder(Generic[S, T]):
-    """Reads objects of one kind. `convert` turns a shape into a value, or raises WireError.
-
-    `page_limit` objects of the largest size that can be stored must stay far below what a body may have.
-    """
+    """Reads objects of one kind. `convert` turns a shape into a value, or raises WireError."""
 
     def __init__(
         self,
@@ -99,10 +98,8 @@ class ObjectDecoder(Generic[S, T]):
         pages: msgspec.json.Decoder[Page[S]],
         events: msgspec.json.Decoder[Event[S]],
         convert: Callable[[S], T],
-        *,
-        page_limit: int,
     ) -> None:
-        self.page_limit = page_limit
+        self.border = boundary(API_VERSION, kind)
         self._kind = kind
         self._objects = objects
         self._pages = pages

@@ -1,8 +1,11 @@
 """List + watch of one resource, with a `current` that is revoked while nobody can know.
 
-list pages of one resourceVersion -> current -> watch (bookmarks move the version on)
-   ^                                              | clean end: watch again from the last version
-   +---- broken, 410 or `refresh`: `lost` --------+
+list of one resourceVersion -> current -> watch (bookmarks move the version on)
+   ^                                        | clean end: watch again from the last version
+   +---- broken, 410 or `refresh`: `lost` --+
+
+A list is one answer, read as it comes in. If it breaks off, the next one is asked for in pages: a server that cannot
+write all in one go, or not in its time, may still do so bit by bit.
 
 A broken watch could be resumed from its last version too, but then nobody knows how much of what happened meanwhile is
 still to come, or whether the server is about to say that the version is too old. A list says what is true now.
@@ -10,7 +13,7 @@ still to come, or whether the server is about to say that the version is too old
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar
 
@@ -19,6 +22,7 @@ from fleet.errors import PeerAway, PeerError, WireError
 from fleet.kube import pages
 from fleet.kube.client import KubeClient
 from fleet.kube.decoding import Decoder
+from fleet.kube.pieces import pieces
 
 # How long a watch may be silent is the server's own promise: it ends each one after the time it was asked for, and
 # sends a bookmark two seconds before. (In between, bookmarks come once a minute: too seldom to learn anything soon.) So
@@ -69,6 +73,7 @@ class Informer(Generic[T]):
         self._turn: asyncio.Timeout | None = None
         self._refreshing = False
         self._checked = False
+        self._in_pages = False
 
     def refresh(self, reason: str) -> None:
         """Revoke `current` now and list again at once: what is known may be out of date without a sign of it.
@@ -107,35 +112,66 @@ class Informer(Generic[T]):
             if loop.time() - began < _WATCH_S_SHORT:
                 raise PeerAway(f"watch of {self._resource}: the server ended it at once")
         except PeerError as e:
+            self._in_pages = self._version is None and not self._in_pages
             self._version = None
             self._sink.lost(str(e))
             await asyncio.sleep(backoff.delay_s(lasted_s=loop.time() - began))
 
     async def _list(self) -> str:
-        """Read all pages; afterwards what was known and is not in them is removed. The list's version."""
+        """Read all objects; afterwards what was known and is not among them is removed. The list's version."""
         self._sink.replay_started()
         self._checked = False
+        self._sink.expecting(await pages.count(self._client, self._resource))
         listed: set[str] = set()
         version = ""
-        async with aclosing(pages.follow(self._client, self._resource, self._decode.page_limit)) as followed:
-            async for metadata, body in followed:
-                version = metadata.resource_version
-                try:
-                    count, items = self._decode.items(body)
-                except PeerAway as e:
-                    raise PeerAway(f"list of {self._resource}: {e}") from e
-                self._sink.expecting(len(listed) + count + metadata.remaining_item_count)
-                for number, (name, item) in enumerate(items, start=1):
-                    self._take(name, item)
-                    listed.add(name)
-                    # At once: should this list break off, the next one must miss what vanished in between.
-                    self._names.add(name)
-                    if number % _CHUNK == 0:
-                        await asyncio.sleep(0)
+        async with aclosing(self._paged() if self._in_pages else self._whole()) as followed:
+            async for told, body in followed:
+                version = told
+                await self._replay(body, listed)
         for name in self._names - listed:
             self._sink.removed(name)
         self._names = listed
         return version
+
+    async def _replay(self, body: bytes, listed: set[str]) -> None:
+        """Hand on what a part of a list holds; its names go to `listed`."""
+        try:
+            _, items = self._decode.items(body)
+        except PeerAway as e:
+            raise PeerAway(f"list of {self._resource}: {e}") from e
+        for number, (name, item) in enumerate(items, start=1):
+            self._take(name, item)
+            listed.add(name)
+            # At once: should this list break off, the next one must miss what vanished in between.
+            self._names.add(name)
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
+
+    async def _paged(self) -> AsyncGenerator[tuple[str, bytes]]:
+        """Version and body of each page."""
+        async with aclosing(pages.follow(self._client, self._resource, pages.LIMIT)) as followed:
+            async for metadata, body in followed:
+                yield metadata.resource_version, body
+
+    async def _whole(self) -> AsyncGenerator[tuple[str, bytes]]:
+        """Each piece of one answer; with the last one comes the version."""
+        first = last = b""
+        async with (
+            self._client.list_whole(self._resource) as chunks,
+            aclosing(pieces(chunks, self._decode.border)) as cut,
+        ):
+            async for body in cut:
+                if last:
+                    yield "", last
+                first, last = first or body, body
+        yield self._version_of(first, last), last
+
+    def _version_of(self, first: bytes, last: bytes) -> str:
+        """A list's metadata stand at its end or, with some servers, at its begin."""
+        try:
+            return pages.list_meta(self._resource, last).resource_version
+        except PeerAway:
+            return pages.list_meta(self._resource, first).resource_version
 
     async def _watch(self, version: str) -> None:
         """One watch, from `version` on. Returns when the server ends it in good order."""

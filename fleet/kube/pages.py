@@ -62,6 +62,24 @@ async def follow(client: Lister, resource: str, limit: int) -> AsyncGenerator[tu
         await asyncio.gather(fetching, return_exceptions=True)
 
 
+class _Count(msgspec.Struct):
+    items: list[msgspec.Raw]
+    metadata: ListMeta
+
+
+_counts = msgspec.json.Decoder(_Count)
+
+
+async def count(client: Lister, resource: str) -> int:
+    """How many objects there are. Raises PeerError."""
+    body = await client.list_page(resource, limit=1, continue_token="")
+    try:
+        found = _counts.decode(body)
+    except UNREADABLE as e:
+        raise PeerAway(f"list of {resource}: the server sent garbage: {e}") from e
+    return len(found.items) + found.metadata.remaining_item_count
+
+
 def list_meta(resource: str, body: bytes) -> ListMeta:
     """Return a page's own metadata. Raises PeerAway if it has none, or no version."""
     # A quote inside a JSON text is escaped, so this finds a field's name; and only what closes the whole body decodes.

@@ -15,6 +15,8 @@ from fleet.kube.unreadable import UNREADABLE
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
+# An API server gives up after a minute.
+_LONG_BODY_TIMEOUT_S = 120.0
 # A server that takes a stream says so at once, however long it is silent afterwards.
 _ACCEPT_TIMEOUT_S = 10.0
 _BODY_BYTES_MAX = 512 * 1024 * 1024
@@ -94,6 +96,15 @@ class Transport:
         request = _Request(method, path, self._session.timeout, params, data, content_type)
         async with self._answer(request) as response:
             return await _body(response)
+
+    @asynccontextmanager
+    async def chunks(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """One request for a body of any length; yields it as it comes in. PeerAway, also within, if it breaks off."""
+        timeout = aiohttp.ClientTimeout(
+            total=_LONG_BODY_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=REQUEST_TIMEOUT_S
+        )
+        async with self._answer(_Request("GET", path, timeout)) as response:
+            yield response.content.iter_any()
 
     @asynccontextmanager
     async def lines(

@@ -3,11 +3,9 @@
 The server writes the line before its answer ends, so whoever has the answer finds the line.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -31,7 +29,6 @@ class _Status(msgspec.Struct):
 class _Event(msgspec.Struct, rename="camel"):
     verb: str
     request_received_timestamp: datetime
-    request_uri: str = msgspec.field(name="requestURI", default="")
     user_agent: str = ""
     object_ref: _Object = msgspec.field(default_factory=_Object)
     response_status: _Status = msgspec.field(default_factory=_Status)
@@ -49,7 +46,6 @@ class Answered:
     resource: str
     subresource: str
     name: str
-    uri: str
     user_agent: str
     code: int
 
@@ -88,21 +84,8 @@ def answered_since(path: Path, offset: int, namespace: str) -> list[Answered]:
                     resource=seen.resource,
                     subresource=seen.subresource,
                     name=seen.name,
-                    uri=event.request_uri,
                     user_agent=event.user_agent,
                     code=event.response_status.code,
                 )
             )
     return found
-
-
-def page_limit_of(requests: Sequence[Answered]) -> int | None:
-    """The page limit of the lists among them; None if no list had one. A list of one object is a mere question."""
-    limits = [
-        int(value)
-        for request in requests
-        if request.verb == "list"
-        for value in parse_qs(urlsplit(request.uri).query).get("limit", ())
-        if value.isdigit()
-    ]
-    return max((limit for limit in limits if limit > 1), default=None)

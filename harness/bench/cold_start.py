@@ -16,7 +16,7 @@ from harness.bench.figures import Sample, contestant_json, difference, digest, k
 from harness.bench.machine import machine
 from harness.bench.operators import operator
 from harness.bench.plan import Plan
-from harness.bench.programs import PROGRAMS, run_program, write_assignment
+from harness.bench.programs import PAGE_LIMIT, PROGRAMS, run_program, write_assignment
 from harness.bench.settle import Settled, mark, settle, writes_since
 from harness.bench.stage import Say, World, expected_counts, stage, world
 from harness.errors import Mismatch
@@ -54,7 +54,7 @@ class ColdStart:
             "pairs": len(self.plan.pairs),
             "rounds": len(self.rounds[OURS]),
             "buckets": [bucket.value for bucket in self.settled.buckets],
-            "page_limit": self.settled.page_limit,
+            "page_limit": PAGE_LIMIT,
             "digest": self.digest,
             "writes": self.writes,
             "ratio_to_bare": round(middle[OURS] / middle[self.slowest_bare], 3),
@@ -100,11 +100,11 @@ class _Race:
         self._settled = settled
         self._command = command
         self._within_s = within_s
-        self._assignment = write_assignment(here, settled.buckets, settled.page_limit)
+        self._assignment = write_assignment(here, settled.buckets)
         stored = expected_counts(here.plan)
         keys = {bucket.value: stored[bucket] for bucket in settled.buckets}
         objects = {DEPLOYMENT.plural: here.plan.deployments, DEVICE.plural: here.plan.devices}
-        pages = {f"{name} pages": math.ceil(count / settled.page_limit) for name, count in objects.items()}
+        pages = {f"{name} pages": math.ceil(count / PAGE_LIMIT) for name, count in objects.items()}
         known = keys | objects
         self._expected = {OURS: known, "nats-drain": keys, "list-drain": pages, BOTH: keys | pages, TWIN: known}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.wire import Bucket
-from harness.bench.audit import answered_since, page_limit_of
+from harness.bench.audit import answered_since
 from harness.bench.operators import RecoveryPage, operator
 from harness.bench.stage import Say, World, fill
 from harness.errors import ServiceError, WaitTimeout
@@ -14,7 +14,6 @@ from harness.wait import wait_for
 _QUIET_S = 3.0
 _CHECK_EVERY_S = 0.5
 _SETTLES_WITHIN_S = 900.0
-_PAGE_LIMIT_DEFAULT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,10 @@ class WriteMark:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the settling life showed: which buckets it replays, and how it lists."""
+    """What the settling life showed: which buckets it replays."""
 
     recovery: RecoveryPage
     buckets: tuple[Bucket, ...]
-    page_limit: int
 
 
 async def mark(here: World) -> WriteMark:
@@ -55,12 +53,11 @@ async def settle(here: World, command: Sequence[str], *, converges_within_s: flo
     say(f"{here.namespace}: an operator settles the world")
     async with operator(here, command, converges_within_s=converges_within_s) as life:
         await _quiet(here, start, say)
-        seen = answered_since(here.stage.kube.audit_path, start.audit_offset, here.namespace)
     rewritten = await here.last_sequence(Bucket.DESIRED_STATE) - start.desired_sequence
     if rewritten:
         raise ServiceError(f"{here.namespace}: the operator wrote {rewritten} keys that were as it writes them")
     buckets = tuple(bucket for bucket in Bucket if bucket.value in life.recovery.sources)
-    return Settled(life.recovery, buckets, page_limit_of(seen) or _PAGE_LIMIT_DEFAULT)
+    return Settled(life.recovery, buckets)
 
 
 async def _quiet(here: World, start: WriteMark, say: Say) -> None:

@@ -37,9 +37,13 @@ def status(code: int, message: str = "because") -> web.Response:
 
 
 class FakeApi:
-    """Lists are answered by `lists`, one after the other, the last one again and again; watches by `events`."""
+    """Lists are answered by `lists`, one after the other, the last one again and again; watches by `events`.
+
+    Whoever asks for one object alone wants to know how many there are: `count`.
+    """
 
     def __init__(self) -> None:
+        self.count = 0
         self.lists: list[Callable[[], web.Response]] = [page]
         self.watch_answers: list[Callable[[], web.Response]] = []
         self.list_queries: list[dict[str, str]] = []
@@ -59,6 +63,8 @@ class FakeApi:
         if self.other is not None:
             return await self.other(request)
         query = dict(request.query)
+        if query.get("limit") == "1":
+            return page(*[device("one")] * min(self.count, 1), remaining=max(0, self.count - 1))
         if "watch" not in query:
             self.list_queries.append(query)
             answer = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]

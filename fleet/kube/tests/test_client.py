@@ -32,7 +32,7 @@ async def test_a_status_is_an_error_of_ours(api: FakeApi, kube: KubeClient, code
     """Definite, conflict, or away: one line with request, code and the server's message."""
     api.lists = [lambda: status(code, "two\nlines")]
     with pytest.raises(kind) as error:
-        await kube.list_page("devices", limit=1, continue_token="")
+        await kube.list_page("devices", limit=2, continue_token="")
     assert type(error.value) is kind
     assert str(error.value) == (
         f"GET /apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices: {api.url}: {code} two lines"
@@ -43,7 +43,7 @@ async def test_an_error_without_a_message(api: FakeApi, kube: KubeClient) -> Non
     """A proxy's HTML is not shown; the code is."""
     api.lists = [lambda: web.Response(status=502, text="<html>")]
     with pytest.raises(PeerAway, match="502 without a message"):
-        await kube.list_page("devices", limit=1, continue_token="")
+        await kube.list_page("devices", limit=2, continue_token="")
 
 
 async def test_a_status_patch_is_a_merge_patch(api: FakeApi, kube: KubeClient) -> None:
@@ -106,7 +106,7 @@ async def test_a_body_without_end_is_refused(api: FakeApi, kube: KubeClient, mon
     monkeypatch.setattr("fleet.kube.transport._BODY_BYTES_MAX", 100)
     api.lists = [lambda: web.Response(text="x" * 500)]
     with pytest.raises(PeerRefused, match="a body of over 100 bytes"):
-        await kube.list_page("devices", limit=1, continue_token="")
+        await kube.list_page("devices", limit=2, continue_token="")
 
 
 DEVICES = "/apis/fleet.fleetproof.dev/v1alpha1/namespaces/ns/devices"

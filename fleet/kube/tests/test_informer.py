@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
+from aiohttp import web
 
+from fleet.crds import API_VERSION
 from fleet.errors import PeerRefused, WireError
 from fleet.kube import informer, transport
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
 from fleet.kube.objects import Device, decode_device
+from fleet.kube.pieces import pieces
 from fleet.kube.tests.conftest import PATH, FakeApi, device, page, status
 from fleet.kube.tests.informing import Sink, Start
 
@@ -27,17 +31,54 @@ async def test_an_empty_list_is_current_at_once(api: FakeApi, sink: Sink, start:
     assert query["allowWatchBookmarks"] == "true"
 
 
-async def test_all_pages_are_read(api: FakeApi, sink: Sink, start: Start) -> None:
-    """Pages follow their token; what is expected is known from the first one."""
+async def test_a_list_is_one_answer(api: FakeApi, sink: Sink, start: Start) -> None:
+    """Of no version that is asked for, which makes it the newest one; how many there are is asked before."""
+    api.count = 3
+    api.lists = [lambda: page(device("a"), device("b"), device("c"))]
+    start()
+    await sink.until_said("replayed")
+    assert sink.log == ["replay_started", "+a@1", "+b@1", "+c@1", "replayed"]
+    assert sink.expected == [3]
+    assert api.list_queries == [{}]
+
+
+@pytest.mark.parametrize("metadata_first", [False, True])
+async def test_a_list_is_read_in_pieces(
+    api: FakeApi, sink: Sink, start: Start, monkeypatch: pytest.MonkeyPatch, *, metadata_first: bool
+) -> None:
+    """Whatever the length of a piece, and wherever the server writes the metadata."""
+    monkeypatch.setattr(informer, "pieces", partial(pieces, size_bytes=1))
+    names = [f"d{number}" for number in range(50)]
+    metadata = {"metadata": {"resourceVersion": "70"}}
+    items = {"items": [{"apiVersion": API_VERSION, "kind": "Device"} | device(name) for name in names]}
+    body = json.dumps(metadata | items if metadata_first else items | metadata, separators=(",", ":"))
+    api.lists = [lambda: web.Response(text=body)]
+    start()
+    await sink.until_said("replayed")
+    assert sink.log == ["replay_started", *[f"+{name}@1" for name in names], "replayed"]
+    assert api.watch_queries[0]["resourceVersion"] == "70"
+
+
+async def test_after_a_list_that_broke_off_pages_are_asked_for(api: FakeApi, sink: Sink, start: Start) -> None:
+    """A server may be unable to write all in its time: page after page it can. The list after that is whole again."""
     api.lists = [
-        lambda: page(device("a"), device("b"), token="t1", remaining=1),  # noqa: S106 - a page token
+        lambda: web.Response(text='{"items":[{"metadata":{"name":"a"'),
+        lambda: page(device("a"), device("b"), token="t1"),  # noqa: S106 - a page token
+        lambda: page(device("c")),
         lambda: page(device("c")),
     ]
     start()
     await sink.until_said("replayed")
     assert set(sink.items) == {"a", "b", "c"}
-    assert sink.expected == [3, 3]
-    assert [q.get("continue") for q in api.list_queries] == [None, "t1"]
+    assert [(q.get("limit"), q.get("continue")) for q in api.list_queries] == [
+        (None, None),
+        ("500", None),
+        ("500", "t1"),
+    ]
+    api.event("ERROR", {"metadata": {}, "code": 410})
+    await sink.until_said("replayed", times=2)
+    assert set(sink.items) == {"c"}
+    assert api.list_queries[3:] == [{}]
 
 
 async def test_changes_arrive_in_order(api: FakeApi, sink: Sink, start: Start) -> None:
@@ -69,8 +110,9 @@ async def test_a_watch_that_ends_in_good_order_goes_on(
 
 @pytest.mark.rule("R4")
 async def test_a_list_that_expires_starts_again(api: FakeApi, sink: Sink, start: Start) -> None:
-    """410 in the middle of the pages: `lost`, then page one; what vanished in between is not kept."""
+    """410 in the middle of the pages: `lost`, then from the start; what vanished in between is not kept."""
     api.lists = [
+        lambda: status(503, "busy"),
         lambda: page(device("a"), token="t1"),  # noqa: S106 - a page token
         lambda: status(410, "continue token expired"),
         lambda: page(device("b"), version="200"),
@@ -80,6 +122,8 @@ async def test_a_list_that_expires_starts_again(api: FakeApi, sink: Sink, start:
     assert set(sink.items) == {"b"}
     assert sink.log == [
         "replay_started",
+        f"lost: GET {PATH}: {api.url}: 503 busy",
+        "replay_started",
         "+a@1",
         f"lost: GET {PATH}: {api.url}: 410 continue token expired",
         "replay_started",
@@ -87,7 +131,7 @@ async def test_a_list_that_expires_starts_again(api: FakeApi, sink: Sink, start:
         "-a",
         "replayed",
     ]
-    assert "continue" not in api.list_queries[2]
+    assert "continue" not in api.list_queries[3]
 
 
 @pytest.mark.rule("R4")
@@ -177,6 +221,7 @@ async def test_a_large_page_leaves_room_for_others(
 async def test_a_page_with_a_malformed_object_is_read_all_the_same(api: FakeApi, sink: Sink, start: Start) -> None:
     """One object that is not of the shape, or whose name no key could hold, is named; all others arrive."""
     odd = device("odd") | {"spec": 3}
+    api.count = 4
     api.lists = [lambda: page(device("a"), odd, device("B!"), device("c"))]
     start()
     await sink.until_said("replayed")

@@ -37,6 +37,8 @@ async def test_a_refresh_ends_a_list_on_its_way(api: FakeApi, sink: Sink, follow
     requests: list[str] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query.get("limit") == "1":
+            return page()
         requests.append("watch" if "watch" in request.query else "list")
         if len(requests) == 1:
             asked.set()

@@ -18,7 +18,7 @@ def samples(*seconds: float) -> list[Sample]:
 def cold_start() -> ColdStart:
     return ColdStart(
         Plan(devices=1000, deployments=10),
-        Settled(RecoveryPage("Converged"), (Bucket.DESIRED_STATE, Bucket.DEVICE_STATE), page_limit=500),
+        Settled(RecoveryPage("Converged"), (Bucket.DESIRED_STATE, Bucket.DEVICE_STATE)),
         digest="abc",
         writes=0,
         rounds={

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.audit import answered_since, page_limit_of
+from harness.bench.audit import answered_since
 from harness.bench.contestants.list_drain import continue_token
 from harness.bench.usage import Usage, usage_of
 from harness.errors import ServiceError
 
 
-def line(verb: str, name: str = "", *, sub: str = "", namespace: str = "w", uri: str = "/", code: int = 200) -> str:
+def line(verb: str, name: str = "", *, sub: str = "", namespace: str = "w", code: int = 200) -> str:
     event = {
         "verb": verb,
-        "requestURI": uri,
         "requestReceivedTimestamp": "2026-11-21T12:00:01.500000Z",
         "userAgent": "fleet-operator",
         "objectRef": {"resource": "deployments", "subresource": sub, "namespace": namespace, "name": name},
@@ -48,17 +47,6 @@ def test_a_line_that_is_no_event_is_an_error(tmp_path: Path) -> None:
     log.write_text("no event\n")
     with pytest.raises(ServiceError, match="not an audit event"):
         answered_since(log, 0, "w")
-
-
-def test_the_page_limit_is_the_lists_own(tmp_path: Path) -> None:
-    """A list of one is a mere question; without any limit there is none."""
-    log = tmp_path / "audit.log"
-    log.write_text(
-        line("list", uri="/x?limit=1") + line("list", uri="/x?limit=500&continue=t") + line("list", uri="/x")
-    )
-    requests = answered_since(log, 0, "w")
-    assert page_limit_of(requests) == 500
-    assert page_limit_of(requests[:1] + requests[2:]) is None
 
 
 @pytest.mark.parametrize(
