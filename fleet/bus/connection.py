@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
@@ -23,6 +24,7 @@ REQUEST_TIMEOUT_S = 5.0
 _RECONNECT_WAIT_S = 0.25
 _PING_INTERVAL_S = 5
 _PINGS_OUTSTANDING_MAX = 2
+_CANCEL_AGAIN_S = 0.5
 _REFUSED = re.compile("authorization|authentication|expired", re.IGNORECASE)
 
 
@@ -165,13 +167,21 @@ async def connect(
             raise PeerRefused(f"{where} refused the credentials: {callbacks.detail}; check FLEET_NATS_URL")
         raise PeerAway(f"{where} did not answer within {deadline_s:g} s: {callbacks.detail}; check FLEET_NATS_URL")
     finally:
-        for task in (connecting, refusal):
-            task.cancel()
-        await asyncio.gather(connecting, refusal, return_exceptions=True)
+        await _end(connecting, refusal)
         if not client.is_connected:
             # It may have come as far as an open socket; the library asserts that it came as far as its queue.
             with suppress(AssertionError):
                 await close(client)
+
+
+async def _end(*tasks: asyncio.Future[None] | asyncio.Future[Literal[True]]) -> None:
+    """Cancel until all have ended: an attempt to connect that fails in that very moment swallows a cancellation."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def close(client: Client, *, deadline_s: float = 2.0) -> None:

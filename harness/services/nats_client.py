@@ -9,6 +9,7 @@ from nats.aio.client import Client, Srv
 from nats.errors import Error as NatsError
 
 from harness.errors import ServiceError
+from harness.wait import end_tasks
 
 CONNECT_WITHIN_S: Final = 5.0
 
@@ -75,15 +76,23 @@ async def connecting(
     try:
         # Without a deadline of ours the client would try the first connect for ever, too.
         async with asyncio.timeout(CONNECT_WITHIN_S):
-            await client.connect(
-                url,
-                name=f"fleetproof {who}",
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=reconnect_every_s,  # type: ignore[arg-type] # annotated int, given to sleep
-                disconnected_cb=lost,
-                reconnected_cb=back,
-                error_cb=error or _ignored,
+            connect = asyncio.create_task(
+                client.connect(
+                    url,
+                    name=f"fleetproof {who}",
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=reconnect_every_s,  # type: ignore[arg-type] # annotated int, given to sleep
+                    disconnected_cb=lost,
+                    reconnected_cb=back,
+                    error_cb=error or _ignored,
+                ),
+                name=f"connect {who}",
             )
+            try:
+                await asyncio.shield(connect)
+            finally:
+                # By itself: a deadline is told once, and an attempt that fails in that moment swallows it.
+                await end_tasks([connect])
             yield
     except (NatsError, OSError) as e:
         await close_client(client)

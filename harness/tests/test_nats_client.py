@@ -3,6 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+from nats.aio.client import Srv
+
+from harness.errors import ServiceError
+from harness.services import nats_client
 from harness.services.nats import NatsServer
 from harness.services.nats_client import HarnessClient, close_client
 from harness.services.warden import Warden
@@ -28,3 +33,25 @@ async def test_a_second_attempt_ends_with_the_close(nats_binary: Path, tmp_path:
     await close_client(client)
     await asyncio.wait({earlier}, timeout=5)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_connect_that_swallows_its_cancellation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the library does if an attempt fails at the very moment of the deadline: it is told again."""
+    monkeypatch.setattr(nats_client, "CONNECT_WITHIN_S", 0.1)
+    swallowed = 0
+
+    class Stubborn(HarnessClient):
+        async def _connect_to_server(self, _: Srv) -> None:
+            nonlocal swallowed
+            while swallowed < 2:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    swallowed += 1
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ServiceError, match="no broker at nats://localhost:1"):
+            async with nats_client.connecting(Stubborn(), "nats://localhost:1", "it", reconnect_every_s=1):
+                pass
+    assert swallowed == 2

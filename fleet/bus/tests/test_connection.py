@@ -10,6 +10,7 @@ from nats.errors import ConnectionClosedError, NoRespondersError
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fleet.bus import connection
+from fleet.bus.steady import SteadyClient
 from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.errors import Conflict, FleetError, PeerAway, PeerRefused, SettingsError
 
@@ -30,6 +31,29 @@ async def test_nobody_there_is_given_up_in_time(life: Life) -> None:
     assert str(refusal.value).startswith(f"NATS at nats://127.0.0.1:{port} did not answer within 0.1 s: ")
     assert str(refusal.value).endswith("check FLEET_NATS_URL")
     assert life.losses == 0
+
+
+async def test_giving_up_on_an_attempt_that_swallows_its_cancellation(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the library does if an attempt fails at the very moment: it is told again."""
+    swallowed = 0
+
+    async def stubborn(*_: object) -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SteadyClient, "_connect_to_server", stubborn)
+    monkeypatch.setattr(connection, "_CANCEL_AGAIN_S", 0.05)
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(PeerAway, match="did not answer within"):
+            await connect("nats://127.0.0.1:1", life, deadline_s=0.1)
+    assert swallowed == 2
 
 
 async def test_giving_up_leaves_no_socket_and_no_task(life: Life) -> None:

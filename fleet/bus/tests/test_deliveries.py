@@ -90,6 +90,17 @@ def test_another_subscription_ends_them() -> None:
     assert [len(run) for _, _, run in runs(delivery(1) + delivery(2).replace(b" 7 ", b" 8 "))] == [1]
 
 
+async def test_keys_are_counted_as_of_a_revision_within_a_run() -> None:
+    """As of one in its middle, too."""
+    session = Session(Client(), BUCKET, "c", Sink())
+    with session.counting() as count:
+        session.take(one_run(delivery(1, key=b"a"), delivery(2, key=b"b"), delivery(3, key=b"a")))
+        while session._queue:
+            session._slice()
+        assert [count(100 + number) for number in range(4)] == [0, 1, 2, 2]
+    session.close()
+
+
 messages = st.builds(
     delivery,
     st.integers(1, 5),
