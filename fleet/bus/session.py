@@ -27,6 +27,8 @@ from fleet.errors import PeerAway
 from fleet.wire import Bucket, kv_subject, stream_name
 
 _SLICE_S = 0.0005
+# Of those that are read one by one.
+_TOLD_AT_ONCE_MAX = 64
 # $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.DELIVERED.REVISION.SEQUENCE.TIME.PENDING, perhaps with a random token.
 _LONG_FORM_TOKENS = 11
 
@@ -87,6 +89,9 @@ class Session:
         self._wake = asyncio.Event()
         self._prefix = kv_subject(bucket, "")
         self._ack_prefix = f"$JS.ACK.{stream_name(bucket)}.{consumer}.1.".encode()
+        # Deliveries that were read and not told yet, and how many were to come after the last of them.
+        self._read: list[Entry] = []
+        self._pending = 0
         # Revisions of new keys, kept while somebody counts keys.
         self._new: list[int] = []
         self._counting = 0
@@ -183,18 +188,24 @@ class Session:
     def _slice(self) -> str | None:
         """Handle what waits, for a moment at most; the subject to answer if the server asks for it."""
         until_s = perf_counter() + _SLICE_S
-        queue = self._queue
-        while queue and not self.over and perf_counter() < until_s:
+        queue, answer = self._queue, None
+        while queue and not self.over and answer is None and perf_counter() < until_s:
             first = queue.popleft()
-            if not isinstance(first, Deliveries):
-                answer = self._one(first)
-                if answer is not None:
-                    return answer
-            elif not self._all_at_once(first):
-                queue.extendleft(reversed(list(first)))
+            if isinstance(first, Deliveries):
+                self._tell_read()
+                if not self._all_at_once(first):
+                    queue.extendleft(reversed(list(first)))
+            elif first[1].startswith(self._ack_prefix):
+                self._one(first)
+                if len(self._read) == _TOLD_AT_ONCE_MAX:
+                    self._tell_read()
+            else:
+                self._tell_read()
+                answer = self._other(first)
+        self._tell_read()
         if self.over:
             queue.clear()
-        return None
+        return answer
 
     def _all_at_once(self, run: Deliveries) -> bool:
         """The hot path: a replay passes here once for a hundred keys. False if they must be looked at one by one."""
@@ -207,28 +218,30 @@ class Session:
         self._tell(entries, int(run.pending[-1]))
         return True
 
-    def _one(self, message: Raw) -> str | None:
-        """A message of whatever kind; the subject to answer if the server asks for it."""
+    def _one(self, message: Raw) -> None:
+        """A delivery by itself: it is read, and told with its neighbours."""
         subject, reply, data, headers = message
-        if not reply.startswith(self._ack_prefix):
-            return self._other(message)
         try:
             revision, sequence, time_ns, pending = map(int, reply[len(self._ack_prefix) :].split(b".")[:4])
         except ValueError:
             self._trouble(no_delivery(reply))
-            return None
+            return
         if sequence != self.delivered + 1 or revision <= self.position:
             came_after = f"{self.delivered} ({self.position})"
             self._trouble(f"delivery {sequence} (revision {revision}) came after {came_after}")
-            return None
-        self.delivered, self.position = sequence, revision
+            return
+        self.delivered, self.position, self._pending = sequence, revision, pending
         key = key_of(subject, self._prefix)
         if self._counting and key not in self.keys:
             self._new.append(revision)
         self.keys.add(key)
-        value = None if headers and is_marker(headers) else data
-        self._tell(Entries.of(Entry(key, revision, value, time_ns / NS)), pending)
-        return None
+        self._read.append(Entry(key, revision, None if headers and is_marker(headers) else data, time_ns / NS))
+
+    def _tell_read(self) -> None:
+        """Tell what was read one by one and is not told yet."""
+        read, self._read = self._read, []
+        if read:
+            self._tell(Entries.of(*read), self._pending)
 
     def _tell(self, entries: Entries, pending: int) -> None:
         if self.delivered == len(entries) and not self.candidate:
@@ -273,6 +286,7 @@ class Session:
             self.nudge.set()
 
     def _trouble(self, reason: str) -> None:
+        self._tell_read()
         self.fail(f"bucket {self._bucket.value}: {reason}")
 
 

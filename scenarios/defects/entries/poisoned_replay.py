@@ -1,8 +1,6 @@
 """One entry that cannot be understood ends the reading of all that came with it."""
 
-from collections.abc import Sequence
-
-from fleet.bus.entry import Entry
+from fleet.bus.entry import Entries
 from fleet.errors import WireError
 from fleet.operator.sources import BucketSource
 from fleet.wire import DeviceId, Pair
@@ -10,7 +8,7 @@ from scenarios.defects.defect import Defect
 
 
 def _patch() -> None:
-    def entries(self: BucketSource[Pair] | BucketSource[DeviceId], found: Sequence[Entry]) -> None:
+    def entries(self: BucketSource[Pair] | BucketSource[DeviceId], found: Entries) -> None:
         self.books.recovery.saw(self.name, len(found))
         key = ""
         try:
