@@ -5,21 +5,27 @@ new, with a value that can be read, is noted and no more. Each of these says no,
 so for one of them; then they are to be folded one by one.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fleet.bus.entry import Entries
 from fleet.errors import WireError
 from fleet.operator.decoding import DesiredDecoder, are_heartbeats, decode_all_labels, decode_reports
 from fleet.operator.keys import PairKeys
 from fleet.operator.state import Cell, FleetState
+from fleet.wire import DeviceId
+
+N = TypeVar("N")
 
 
 def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, entries: Entries) -> bool:
-    values = _values(state, entries)
-    if values is None:
+    """Keys of desired-state."""
+    plain = _plain(state, keys.of_desired_key, entries)
+    if plain is None:
         return False
+    pairs, values = plain
     try:
-        pairs = list(map(keys.of_desired_key, entries.keys))
         desired = decoder.decode_all(values)
     except WireError:
         return False
@@ -28,47 +34,45 @@ def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, ent
 
 
 def load_reports(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
-    values = _values(state, entries)
-    reports = None if values is None else decode_reports(values)
-    if reports is None:
-        return False
-    try:
-        pairs = list(map(keys.of_state_key, entries.keys))
-    except WireError:
+    """Keys of device-state; none whose event is later than the broker's own time of it."""
+    plain = _plain(state, keys.of_state_key, entries)
+    reports = None if plain is None else decode_reports(plain[1])
+    if plain is None or reports is None:
         return False
     for report, at_s in zip(reports, entries.times_s, strict=True):
         if report.last_event_at > datetime.fromtimestamp(at_s, UTC):
             return False
-    return state.load_reports(dict(zip(pairs, reports, strict=True)), len(entries))
+    return state.load_reports(dict(zip(plain[0], reports, strict=True)), len(entries))
 
 
 def load_beats(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
-    values = _values(state, entries)
-    if values is None or not are_heartbeats(values):
+    """Keys of device-heartbeat."""
+    plain = _plain(state, keys.of_heartbeat_key, entries)
+    if plain is None or not are_heartbeats(plain[1]):
         return False
-    try:
-        devices = list(map(keys.of_heartbeat_key, entries.keys))
-    except WireError:
-        return False
-    return state.liveness.load(dict(zip(devices, entries.times_s, strict=True)), len(entries))
+    return state.liveness.load(dict(zip(plain[0], entries.times_s, strict=True)), len(entries))
 
 
-def load_infos(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
-    values = _values(state, entries)
-    labels = None if values is None else decode_all_labels(values)
-    if labels is None:
+def load_infos(state: FleetState, keys: PairKeys, heard: Callable[[DeviceId], None], entries: Entries) -> bool:
+    """Keys of device-info; `heard` is told of each device."""
+    plain = _plain(state, keys.of_info_key, entries)
+    labels = None if plain is None else decode_all_labels(plain[1])
+    if plain is None or labels is None:
         return False
-    try:
-        devices = list(map(keys.of_info_key, entries.keys))
-    except WireError:
-        return False
-    state.introduce_all(dict(zip(devices, labels, strict=True)))
+    state.introduce_all(dict(zip(plain[0], labels, strict=True)))
+    for device in plain[0]:
+        heard(device)
     return True
 
 
-def _values(state: FleetState, entries: Entries) -> list[bytes] | None:
-    """The values, if this is the first replay and nothing was deleted or is gone."""
+def _plain(state: FleetState, parse_key: Callable[[str], N], entries: Entries) -> tuple[list[N], list[bytes]] | None:
+    """Names and values, if this is the first replay, every key is one and nothing was deleted or is gone."""
     if not state.loading:
         return None
     values = [value for value in entries.values if value is not None]
-    return values if len(values) == len(entries) else None
+    if len(values) != len(entries):
+        return None
+    try:
+        return list(map(parse_key, entries.keys)), values
+    except WireError:
+        return None

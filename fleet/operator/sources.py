@@ -347,11 +347,5 @@ def infos_source(
             heard(device)
         state.introduce(device, None if entry.value is None else decode_labels(entry.value))
 
-    def load(entries: Entries) -> bool:
-        loaded = load_infos(state, keys, entries)
-        if loaded:
-            for key in entries.keys:
-                heard(keys.of_info_key(key))
-        return loaded
-
+    load = partial(load_infos, state, keys, heard)
     return BucketSource(DEVICE_INFO, books, parse_key=keys.of_info_key, fold=fold, load=load, content_lost=content_lost)
