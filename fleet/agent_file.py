@@ -34,8 +34,11 @@ _UNIX = 3
 # Of the agent's file nothing else is read as data.
 _SUFFIXES = {".py", ".service"}
 _NOT_NEEDED = {".pyc", ".pyi", ".typed"}
-# The `fleet` command needs the whole installation.
-_NOT_OF_THE_AGENT = {"__main__.py", "agent_file.py", "cli.py"}
+# The `fleet` command needs the whole installation, and so does what follows a bucket, as the operator does.
+_NOT_OF_THE_AGENT = {
+    *("__main__.py", "agent_file.py", "cli.py"),
+    *("bus/deliveries.py", "bus/replica.py", "bus/session.py", "bus/tap.py", "bus/tap_parser.py"),
+}
 # In words that an old Python reads too: its own message would be a syntax error in a file nobody knows.
 _MAIN = b"""\
 import sys

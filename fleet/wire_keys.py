@@ -4,7 +4,7 @@ Names are checked as keys are parsed; what `..._key` and `..._subject` build fro
 """
 
 from enum import StrEnum
-from sys import intern
+from functools import lru_cache
 from typing import NamedTuple, NewType
 
 from fleet import rules
@@ -25,18 +25,33 @@ DESIRED_SUBJECT_PREFIX = "fleet.desired"
 REPUBLISH_SUBJECT = "fleet.republish"
 """Here the operator asks every agent to publish again all that it has; the payload says within how many seconds."""
 
+_NAMES_REMEMBERED_MAX = 250_000
+
 DeviceId = NewType("DeviceId", str)
 DeploymentName = NewType("DeploymentName", str)
 
 
 def device_id(text: str) -> DeviceId:
-    """Return the one object for this name: it stands in many keys, and lookups by it end at an identity check."""
-    return DeviceId(intern(rules.SUBDOMAIN.check(text, "device id")))
+    """Return the one object for this name: it stands in many keys, and lookups by it end at an identity check.
+
+    Beyond a quarter of a million names, the one not seen for longest comes back as an equal, new object.
+    """
+    return DeviceId(_device_id(text))
 
 
 def deployment_name(text: str) -> DeploymentName:
     """As `device_id`."""
-    return DeploymentName(intern(rules.LABEL.check(text, "deployment name")))
+    return DeploymentName(_deployment_name(text))
+
+
+@lru_cache(_NAMES_REMEMBERED_MAX)
+def _device_id(text: str) -> str:
+    return rules.SUBDOMAIN.check(text, "device id")
+
+
+@lru_cache(_NAMES_REMEMBERED_MAX)
+def _deployment_name(text: str) -> str:
+    return rules.LABEL.check(text, "deployment name")
 
 
 class Pair(NamedTuple):

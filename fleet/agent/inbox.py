@@ -20,8 +20,7 @@ from fleet.agent.desired import NoValue, Word
 from fleet.agent.link import Link
 from fleet.agent.pausing import Pauses, jittered, set_within
 from fleet.bus import direct, reads
-from fleet.bus.entry import Entry, is_marker
-from fleet.bus.tap import raw_headers
+from fleet.bus.entry import Entry, is_marker, raw_headers
 from fleet.errors import PeerError, WireError
 from fleet.logs import get_logger
 from fleet.wire import (

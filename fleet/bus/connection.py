@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js.errors import APIError, NotFoundError
 
-from fleet.bus.tap import new_client
+from fleet.bus.steady import SteadyClient
 from fleet.errors import Conflict, PeerAway, PeerRefused, SettingsError
 
 # https://github.com/nats-io/nats-server/blob/main/server/errors.json
@@ -126,18 +126,24 @@ class _Callbacks:
 
 
 async def connect(
-    url: str, *, name: str, deadline_s: float, listener: Listener, reconnect_wait_s: float | None = None
+    url: str,
+    *,
+    name: str,
+    deadline_s: float,
+    listener: Listener,
+    reconnect_wait_s: float | None = None,
+    client: Client | None = None,
 ) -> Client:
     """Connect within `deadline_s`; afterwards the client reconnects by itself, for ever.
 
-    `reconnect_wait_s` is the pause between two attempts at the same server.
+    `reconnect_wait_s` is the pause between two attempts at the same server, `client` one that was never connected.
 
     Raises:
         PeerAway: no server answered in time.
         PeerRefused: a server answered and refused the credentials.
     """
     where = f"NATS at {public_url(url)}"
-    client = new_client()
+    client = client or SteadyClient()
     callbacks = _Callbacks(client, listener)
     connecting = asyncio.ensure_future(
         client.connect(

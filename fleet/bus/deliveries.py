@@ -1,50 +1,74 @@
-"""What a JetStream consumer pushed, cut from the wire by the hundred: one pass of a regular expression over the bytes.
+"""What a JetStream consumer pushed, cut from the wire by the hundred.
 
 A replay brings hundreds of thousands of messages that differ in their texts alone. So they are kept in columns, one
 for each part of a message, and whoever reads them works on whole columns: what takes Python a loop takes C one call.
+Split at their line ends, they have each part at the same place:
+
+    HMSG subject sid $JS.ACK.STREAM.CONSUMER.1.REVISION.SEQUENCE.TIME.PENDING size size
+    NATS/1.0
+    Name: value
+
+    payload
+
+and everything that this takes for granted is compared with the sizes that they say themselves.
 """
 
 import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from fleet.bus.entry import Entries
+import msgspec
+
+from fleet.bus.entry import Entries, may_be_marker
 
 Raw: TypeAlias = tuple[bytes, bytes, bytes, bytes | None]
 """A message: subject, reply, payload and the raw header block."""
 
 NS: Final = 1e9
 
-# Without headers, delivered for the first time, in the short form of an acknowledgement's subject (nats-server's
-# ADR-15), and with a payload in which no carriage return could be taken for the end:
-# MSG subject sid $JS.ACK.STREAM.CONSUMER.1.REVISION.SEQUENCE.TIME.PENDING size
-_DELIVERY = re.compile(
-    rb"MSG (\S+) (\d+) (\$JS\.ACK\.[^. \r\n]+\.[^. \r\n]+\.1\.)(\d{1,19})\.(\d{1,19})\.(\d{1,19})\.(\d{1,19}) "
-    rb"(\d{1,10})\r\n([^\r]*)\r\n"
+# Delivered for the first time, in the short form of an acknowledgement's subject (nats-server's ADR-15).
+_HEAD = re.compile(
+    rb"(H?MSG) \S+ (\d+) (\$JS\.ACK\.[^. \r\n]+\.[^. \r\n]+\.1\.)\d{1,19}\.\d{1,19}\.\d{1,19}\.\d{1,19}"
+    rb"((?: \d{1,10}){1,2})\r\n"
 )
-_SID, _SIZE, _PAYLOAD = 2, 8, 9
-_COLUMNS = 10
-# What stands between the parts of a message.
-_BETWEEN_BYTES = len(b"MSG   ... \r\n\r\n")
+_END, _BLOCK_END = b"\r\n", b"\r\n\r\n"
+_VERSION = b"NATS/1.0"
+# What is beyond is cut in the next turn.
+_LINES_MAX = 8192
+
+_told = msgspec.json.Decoder(list[tuple[int, int, int, int]])
+_sizes = msgspec.json.Decoder(list[int])
+_behind_break = operator.itemgetter(slice(1, None))
+
+
+class _Form(NamedTuple):
+    """What messages have in common that are cut together. Lines are split at \\r, and so begin with \\n."""
+
+    kind: bytes
+    sid: bytes
+    sender: bytes
+    lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Messages of one subscription in their order; each column has an element for each of them, as on the wire.
+    """Messages of one subscription and one consumer in their order; each column has an element for each of them.
 
-    `senders` are the acknowledgement's subject up to the numbers: which stream and consumer sent it.
+    `sender` is the acknowledgement's subject up to the numbers: which stream and consumer sent them. Their header
+    blocks have as many lines as `headers` has columns; there are none if they have no headers.
     """
 
     sid: bytes
+    sender: bytes
     subjects: Sequence[bytes]
-    senders: Sequence[bytes]
-    revisions: Sequence[bytes]
-    sequences: Sequence[bytes]
-    times_ns: Sequence[bytes]
-    pending: Sequence[bytes]
+    revisions: Sequence[int]
+    sequences: Sequence[int]
+    times_ns: Sequence[int]
+    pending: Sequence[int]
     payloads: Sequence[bytes]
+    headers: Sequence[Sequence[bytes]]
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -52,43 +76,96 @@ class Deliveries:
     def __iter__(self) -> Iterator[Raw]:
         """Each by itself, as any other message."""
         numbers = zip(self.revisions, self.sequences, self.times_ns, self.pending, strict=True)
-        for subject, sender, told, payload in zip(self.subjects, self.senders, numbers, self.payloads, strict=True):
-            yield subject, sender + b".".join(told), payload, None
+        blocks = map(_END.join, zip(*self.headers, strict=True)) if self.headers else (None for _ in self.subjects)
+        for subject, told, payload, block in zip(self.subjects, numbers, self.payloads, blocks, strict=True):
+            yield subject, self.sender + b"%d.%d.%d.%d" % told, payload, None if block is None else block + _END
 
 
-def runs(data: bytes) -> Iterator[tuple[int, int, Deliveries]]:
-    """Deliveries that follow one another without a gap, and between which bytes of `data` they stand.
+def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveries, int] | None:
+    """The deliveries that begin here and follow one another, and where they end.
 
-    What is left out is not lost: it may be a delivery that is not whole, or of another form. What is found may be a
-    part of something else that stands before it: only who knows how long that is can tell.
+    None if the message that begins here is none, has another form, or is of another subscription than `sids`.
     """
-    parts = _DELIVERY.split(data)
-    gaps = parts[::_COLUMNS]
-    count = _as_said(parts)
-    first = position = 0
-    while first < count:
-        last = first + 1
-        while last < count and not gaps[last]:
-            last += 1
-        columns = [parts[first * _COLUMNS + column : last * _COLUMNS : _COLUMNS] for column in range(1, _COLUMNS)]
-        position += len(gaps[first])
-        if last == len(gaps) - 1:
-            end = len(data) - len(gaps[last])
-        else:
-            end = position + (last - first) * _BETWEEN_BYTES + sum(sum(map(len, column)) for column in columns)
-        subjects, sids, senders, revisions, sequences, times_ns, pending, _, payloads = columns
-        yield position, end, Deliveries(sids[0], subjects, senders, revisions, sequences, times_ns, pending, payloads)
-        first, position = last, end
+    found = _HEAD.match(data, position)
+    if found is None or found[2] not in sids:
+        return None
+    kind, sid, sender, sizes = found.groups()
+    begin = found.end()
+    end = begin + int(sizes.rpartition(b" ")[2])
+    if not data.startswith(_END, end):
+        return None
+    block = data[begin : data.find(_BLOCK_END, begin, end) + len(_BLOCK_END)] if kind == b"HMSG" else b""
+    form = _Form(b"\n" + kind, sid, sender, 2 + block.count(_END))
+    lines = (b"\n" + data[position:]).split(b"\r", _LINES_MAX)
+    # What follows the last line: its end is there if that begins with one.
+    ended = len(lines) - (1 if lines[-1] else 2)
+    run = _columns(lines[: ended // form.lines * form.lines], form)
+    if run is None:
+        # Something else stands among them.
+        run = _columns(lines[: _alike(lines[:ended], form) * form.lines], form)
+    if run is None:
+        return None
+    used = lines[: len(run) * form.lines]
+    return run, position + sum(map(len, used)) + len(used)
 
 
-def _as_said(parts: Sequence[bytes]) -> int:
-    """How many of the first messages are of one subscription, and have the length that they say."""
-    sids, sizes, payloads = parts[_SID::_COLUMNS], parts[_SIZE::_COLUMNS], parts[_PAYLOAD::_COLUMNS]
-    lengths = list(map(len, payloads))
-    if list(map(int, sizes)) == lengths and len(set(sids)) <= 1:
-        return len(sids)
-    said = zip(sids, map(int, sizes), lengths, strict=True)
-    return next(number for number, (sid, size, length) in enumerate(said) if size != length or sid != sids[0])
+def _columns(lines: Sequence[bytes], form: _Form) -> Deliveries | None:
+    """Whole messages; None if a single one of them has not this form."""
+    heads = b" ".join(lines[:: form.lines]).split(b" ")
+    payloads, headers = lines[form.lines - 1 :: form.lines], [lines[n :: form.lines] for n in range(1, form.lines - 1)]
+    count, parts = len(payloads), 6 if headers else 5
+    kinds, subjects, sids, replies, *sizes = (heads[part::parts] for part in range(parts))
+    if (
+        not count
+        or len(heads) != count * parts
+        or kinds.count(form.kind) != count
+        or sids.count(form.sid) != count
+        or not _all_begin(replies, form.sender)
+        or not all(_all_begin(column, b"\n") for column in (payloads, *headers))
+    ):
+        return None
+    # Each begins with the line break that ended the line before it.
+    payloads = list(map(_behind_break, payloads))
+    headers = [list(map(_behind_break, column)) for column in headers]
+    told = b"],[".join(map(operator.itemgetter(slice(len(form.sender), None)), replies))
+    if told.translate(None, b"0123456789.") != b"],[" * (count - 1) or not _as_long_as_said(sizes, headers, payloads):
+        return None
+    try:
+        revisions, sequences, times_ns, pending = zip(*_told.decode(b"[[%b]]" % told.replace(b".", b",")), strict=True)
+    except msgspec.MsgspecError:
+        return None
+    return Deliveries(form.sid, form.sender, subjects, revisions, sequences, times_ns, pending, payloads, headers)
+
+
+def _as_long_as_said(
+    sizes: Sequence[Sequence[bytes]], headers: Sequence[Sequence[bytes]], payloads: Sequence[bytes]
+) -> bool:
+    """Whether header blocks and payloads are what they are said to be."""
+    lengths = [list(map(len, payloads))]
+    if headers:
+        if headers[0].count(_VERSION) != len(payloads) or headers[-1].count(b"") != len(payloads):
+            return False
+        blocks = [len(_END) * len(headers)] * len(payloads)
+        for column in headers:
+            blocks = list(map(operator.add, blocks, map(len, column)))
+        lengths = [blocks, list(map(operator.add, blocks, lengths[0]))]
+    try:
+        return [_sizes.decode(b"[%b]" % b",".join(column)) for column in sizes] == lengths
+    except msgspec.MsgspecError:
+        return False
+
+
+def _all_begin(column: Sequence[bytes], prefix: bytes) -> bool:
+    """Whether each does: what stands between two texts in the order of bytes begins as both of them do."""
+    return min(column).startswith(prefix) and max(column).startswith(prefix)
+
+
+def _alike(lines: Sequence[bytes], form: _Form) -> int:
+    """How many of the first messages are as the first one is."""
+    count = 0
+    while _columns(lines[count * form.lines : (count + 1) * form.lines], form) is not None:
+        count += 1
+    return count
 
 
 def key_of(subject: bytes, prefix: str) -> str:
@@ -99,20 +176,20 @@ def key_of(subject: bytes, prefix: str) -> str:
 def entries_of(run: Deliveries, sender: bytes, prefix: str, delivered: int, position: int) -> Entries | None:
     """What they tell of a bucket whose subjects begin with `prefix`; None if they are not what has to come next.
 
-    That are messages of `sender` alone, numbered without a gap from `delivered` + 1, of revisions that rise from above
+    That are values from `sender`, numbered without a gap from `delivered` + 1, of revisions that rise from above
     `position`.
     """
-    count = len(run)
-    sequences, revisions = list(map(int, run.sequences)), list(map(int, run.revisions))
+    count, revisions = len(run), run.revisions
     if (
-        run.senders.count(sender) != count
-        or sequences != list(range(delivered + 1, delivered + 1 + count))
+        run.sender != sender
+        or list(run.sequences) != list(range(delivered + 1, delivered + 1 + count))
         or revisions[0] <= position
         or not all(map(operator.lt, revisions, revisions[1:]))
+        or any(may_be_marker(b"\n".join(lines)) for lines in run.headers)
     ):
         return None
     # No subject has a line end in it, so they are decoded as one text.
     first, *keys = b"\n".join([b"", *run.subjects]).decode(errors="surrogateescape").split(f"\n{prefix}")
     if first or len(keys) != count:
         return None
-    return Entries(keys, revisions, run.payloads, [int(time_ns) / NS for time_ns in run.times_ns])
+    return Entries(keys, revisions, run.payloads, [time_ns / NS for time_ns in run.times_ns])

@@ -17,8 +17,7 @@ from nats.js.client import JetStreamContext
 
 from fleet.bus import api
 from fleet.bus.connection import REQUEST_TIMEOUT_S, nats_errors
-from fleet.bus.entry import Entry, is_marker
-from fleet.bus.tap import raw_headers
+from fleet.bus.entry import Entry, is_marker, raw_headers
 from fleet.errors import PeerAway, PeerRefused
 from fleet.wire import Bucket, kv_subject, stream_name
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nats.aio.msg import Msg
+
 _OPERATION = b"KV-Operation"
 _DELETED = {b"DEL", b"PURGE"}
 _MARKER = b"Nats-Marker-Reason"
@@ -49,12 +51,27 @@ class Entries:
         )
 
 
+def may_be_marker(headers: bytes) -> bool:
+    """False if `is_marker` is False for each header block of which these are parts."""
+    return _OPERATION in headers or _MARKER in headers
+
+
 def is_marker(headers: bytes) -> bool:
     """Whether this header block says that the key was deleted, by a client or by the server's own limits."""
-    if _OPERATION not in headers and _MARKER not in headers:
+    if not may_be_marker(headers):
         return False
     for line in headers.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name == _MARKER or (name == _OPERATION and value.strip() in _DELETED):
             return True
     return False
+
+
+def raw_headers(message: Msg) -> bytes | None:
+    """The header block of a message that came the ordinary way, near enough to what the wire had."""
+    if not message.headers:
+        return None
+    headers = dict(message.headers)
+    status = " ".join(headers.pop(name) for name in ("Status", "Description") if name in headers)
+    first = f"NATS/1.0 {status}" if status else "NATS/1.0"
+    return "\r\n".join([first, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode()

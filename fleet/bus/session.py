@@ -21,8 +21,7 @@ from nats.aio.msg import Msg
 
 from fleet.bus.connection import nats_errors
 from fleet.bus.deliveries import NS, Deliveries, Raw, entries_of, key_of
-from fleet.bus.entry import Entries, Entry, is_marker
-from fleet.bus.tap import raw_headers
+from fleet.bus.entry import Entries, Entry, is_marker, raw_headers
 from fleet.errors import PeerAway
 from fleet.wire import Bucket, kv_subject, stream_name
 
@@ -215,7 +214,7 @@ class Session:
         self.keys.update(entries.keys)
         self.delivered += len(entries)
         self.position = entries.revisions[-1]
-        self._tell(entries, int(run.pending[-1]))
+        self._tell(entries, run.pending[-1])
         return True
 
     def _one(self, message: Raw) -> None:

@@ -10,7 +10,6 @@ way: slower, and the same.
 import inspect
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import Parser
 
@@ -71,13 +70,3 @@ def untap(client: Client, subscription: Subscription) -> None:
     sid = getattr(subscription, "_id", None)
     if isinstance(client, TappedClient) and isinstance(sid, int):
         client.untap(sid)
-
-
-def raw_headers(message: Msg) -> bytes | None:
-    """The header block of a message that came the ordinary way, near enough to what the wire had."""
-    if not message.headers:
-        return None
-    headers = dict(message.headers)
-    status = " ".join(headers.pop(name) for name in ("Status", "Description") if name in headers)
-    first = f"NATS/1.0 {status}" if status else "NATS/1.0"
-    return "\r\n".join([first, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode()

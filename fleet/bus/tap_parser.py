@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
-from fleet.bus.deliveries import Deliveries, Raw, runs
+from fleet.bus.deliveries import Deliveries, Raw, run_at
 
 Tap: TypeAlias = Callable[[Sequence[Raw] | Deliveries], None]
 """Takes messages in their order; must neither block nor raise."""
@@ -57,46 +57,37 @@ class TapParser(Parser):
         if self._rest:
             data, self._rest = self._rest + data, b""
         life, position = self._lives, 0
-        for begin, end, run in runs(data) if self._taps else ():
-            tap = self._taps.get(run.sid)
-            if tap is None:
-                continue
-            position = await self._units(data, position, begin)
-            if position != begin:
-                # They are within something that is no delivery.
-                break
-            self._counts(len(run), sum(map(len, run.payloads)))
-            tap(run)
-            position = end
-        if life == self._lives:
-            position = await self._units(data, position, len(data))
-        if life == self._lives:
-            await self._keep(data[position:])
-
-    async def _units(self, data: bytes, position: int, end: int) -> int:
-        """Take one unit after another until `end`; where that ended: before it, if one is not whole, or beyond it."""
-        life = self._lives
-        while position < end and not self._plain:
-            length = self._unit(data, position)
-            if not length:
-                break
-            if not self._tapped(data, position):
-                await super().parse(data[position : position + length])
-                if life != self._lives:
+        while position < len(data) and not self._plain:
+            end = self._tapped(data, position)
+            if not end:
+                end = position + self._unit(data, position)
+                if end == position:
                     break
-            position += length
-        return position
+                await super().parse(data[position:end])
+                if life != self._lives:
+                    return
+            position = end
+        await self._keep(data[position:])
 
-    def _tapped(self, data: bytes, position: int) -> bool:
-        """Hand a whole message over that begins here, if it is of a tapped subscription and has no headers."""
+    def _tapped(self, data: bytes, position: int) -> int:
+        """Hand over what begins here if it is of a tapped subscription; where it ends, 0 if it is not or not whole."""
+        run = run_at(data, position, self._taps) if self._taps else None
+        if run is not None:
+            deliveries, end = run
+            self._counts(len(deliveries), sum(map(len, deliveries.payloads)))
+            self._taps[deliveries.sid](deliveries)
+            return end
         found = _MSG.match(data, position)
         tap = self._taps.get(found[2]) if found is not None else None
         if found is None or tap is None:
-            return False
+            return 0
         begin, size = found.end(), int(found[4])
+        end = begin + size
+        if len(data) < end + len(_LINE_END):
+            return 0
         self._counts(1, size)
-        tap([(found[1], found[3] or b"", data[begin : begin + size], None)])
-        return True
+        tap([(found[1], found[3] or b"", data[begin:end], None)])
+        return end + len(_LINE_END)
 
     async def _keep(self, rest: bytes) -> None:
         if self._plain:

@@ -4,7 +4,7 @@ A whole page is decoded into the shapes of its objects at once. If that fails, o
 each is taken by itself, and the bad one is handed on by name with what is wrong with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -63,8 +63,8 @@ class Decoder(Protocol[T]):
     @property
     def border(self) -> bytes: ...
 
-    def items(self, body: bytes) -> tuple[int, Iterator[tuple[str, T | WireError]]]:
-        """How many objects a page holds, then name and value of each; raises PeerAway if it is none."""
+    def items(self, body: bytes) -> list[tuple[str, T | WireError]]:
+        """Name and value of each object that a page holds; raises PeerAway if it is none."""
         ...
 
     def change(self, line: bytes) -> Change[T]:
@@ -114,13 +114,13 @@ class ObjectDecoder(Generic[S, T]):
             raise WireError(f"not a {self._kind}: {e}") from e
         return self._convert(shape)
 
-    def items(self, body: bytes) -> tuple[int, Iterator[tuple[str, T | WireError]]]:
-        """As in Decoder. Objects are converted as they are taken."""
+    def items(self, body: bytes) -> list[tuple[str, T | WireError]]:
+        """As in Decoder."""
         try:
             shapes = self._pages.decode(body).items
         except UNREADABLE:
             return self._one_by_one(body)
-        return len(shapes), ((shape.metadata.name, self._converted(shape)) for shape in shapes)
+        return [(shape.metadata.name, self._converted(shape)) for shape in shapes]
 
     def change(self, line: bytes) -> Change[T]:
         """As in Decoder."""
@@ -141,12 +141,12 @@ class ObjectDecoder(Generic[S, T]):
         except WireError as e:
             return e
 
-    def _one_by_one(self, body: bytes) -> tuple[int, Iterator[tuple[str, T | WireError]]]:
+    def _one_by_one(self, body: bytes) -> list[tuple[str, T | WireError]]:
         try:
             named = [(_any.decode(raw).metadata.name, raw) for raw in _raw_pages.decode(body).items]
         except UNREADABLE as e:
             raise PeerAway(f"the server sent garbage: {e}") from e
-        return len(named), ((name, self._alone(raw)) for name, raw in named)
+        return [(name, self._alone(raw)) for name, raw in named]
 
     def _alone(self, raw: msgspec.Raw) -> T | WireError:
         try:

@@ -13,8 +13,8 @@ still to come, or whether the server is about to say that the version is too old
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Generic, Protocol, TypeVar
 
 from fleet.backoff import Backoff
@@ -44,6 +44,7 @@ class InformerSink(Protocol[T_contra]):
 
     def replay_started(self) -> None: ...
     def expecting(self, count: int) -> None: ...
+    def listed(self, items: Sequence[T_contra]) -> None: ...
     def upsert(self, item: T_contra) -> None: ...
     def removed(self, name: str) -> None: ...
     def malformed(self, name: str, reason: str) -> None: ...
@@ -121,10 +122,9 @@ class Informer(Generic[T]):
         """Read all objects; afterwards what was known and is not among them is removed. The list's version."""
         self._sink.replay_started()
         self._checked = False
-        self._sink.expecting(await pages.count(self._client, self._resource))
         listed: set[str] = set()
         version = ""
-        async with aclosing(self._paged() if self._in_pages else self._whole()) as followed:
+        async with self._counting(), aclosing(self._paged() if self._in_pages else self._whole()) as followed:
             async for told, body in followed:
                 version = told
                 await self._replay(body, listed)
@@ -133,19 +133,38 @@ class Informer(Generic[T]):
         self._names = listed
         return version
 
+    @asynccontextmanager
+    async def _counting(self) -> AsyncIterator[None]:
+        """Ask beside the list how many there are: it can wait for neither, and the list does not depend on it."""
+
+        async def expect() -> None:
+            self._sink.expecting(await pages.count(self._client, self._resource))
+
+        asking = asyncio.create_task(expect(), name=f"count {self._resource}")
+        try:
+            yield
+            await asking
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
     async def _replay(self, body: bytes, listed: set[str]) -> None:
         """Hand on what a part of a list holds; its names go to `listed`."""
         try:
-            _, items = self._decode.items(body)
+            items = self._decode.items(body)
         except PeerAway as e:
             raise PeerAway(f"list of {self._resource}: {e}") from e
-        for number, (name, item) in enumerate(items, start=1):
-            self._take(name, item)
-            listed.add(name)
+        for begin in range(0, len(items), _CHUNK):
+            chunk = items[begin : begin + _CHUNK]
+            self._sink.listed([item for _, item in chunk if not isinstance(item, WireError)])
+            for name, item in chunk:
+                if isinstance(item, WireError):
+                    self._sink.malformed(name, str(item))
+            names = [name for name, _ in chunk]
+            listed.update(names)
             # At once: should this list break off, the next one must miss what vanished in between.
-            self._names.add(name)
-            if number % _CHUNK == 0:
-                await asyncio.sleep(0)
+            self._names.update(names)
+            await asyncio.sleep(0)
 
     async def _paged(self) -> AsyncGenerator[tuple[str, bytes]]:
         """Version and body of each page."""
@@ -204,11 +223,8 @@ class Informer(Generic[T]):
             self._sink.removed(change.name)
         elif change.item is not None:
             self._names.add(change.name)
-            self._take(change.name, change.item)
+            if isinstance(change.item, WireError):
+                self._sink.malformed(change.name, str(change.item))
+            else:
+                self._sink.upsert(change.item)
         self._version = change.version
-
-    def _take(self, name: str, item: T | WireError) -> None:
-        if isinstance(item, WireError):
-            self._sink.malformed(name, str(item))
-        else:
-            self._sink.upsert(item)

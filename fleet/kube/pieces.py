@@ -38,7 +38,9 @@ async def pieces(chunks: AsyncIterator[bytes], border: bytes, size_bytes: int = 
     async for chunk in chunks:
         buffer += chunk
         while (cut := buffer.find(border, max(searched, size_bytes))) >= 0:
-            yield head + bytes(buffer[: cut + 1]) + _TAIL
+            with memoryview(buffer) as view:
+                piece = b"".join((head, view[: cut + 1], _TAIL))
+            yield piece
             del buffer[: cut + 2]
             head, searched = _HEAD, 0
         searched = max(0, len(buffer) - len(border))

@@ -10,10 +10,11 @@ Many are decoded at once, one step after the other for all of them, which takes 
 about one is then a doubt about all, and each is decoded by itself.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Annotated, Final, TypeVar
 
@@ -74,7 +75,7 @@ class _Heartbeat(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
 _states = msgspec.json.Decoder(_DeviceState)
 _infos = msgspec.json.Decoder(_DeviceInfo)
 _heartbeats = msgspec.json.Decoder(_Heartbeat)
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 _DOUBTS = (WireError, msgspec.MsgspecError, UnicodeError, RecursionError)
 """Everything by which the fast path gives up: depth bombs and broken UTF-8 have their own types in msgspec."""
@@ -172,18 +173,31 @@ def _labels(values: Sequence[bytes]) -> list[Labels]:
 
 
 def _check_all(rule: TextRule, texts: Iterable[str]) -> None:
-    """Raise WireError if one of them is not what the rule says."""
+    """Raise WireError if one of them is not what the rule says, or has more lines than one."""
     all_texts = list(texts)
-    if max(map(len, all_texts), default=0) > rule.len_max or not all(map(rule.pattern.fullmatch, all_texts)):
+    joined = "\n".join([*all_texts, ""])
+    if (
+        max(map(len, all_texts), default=0) > rule.len_max
+        or joined.count("\n") != len(all_texts)
+        or not _lines_of(rule.pattern).fullmatch(joined)
+    ):
         raise WireError(f"not {rule.what}")
+
+
+@cache
+def _lines_of(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Matches lines of which each matches; a line that did is not looked at again."""
+    return re.compile(rf"(?:(?:{pattern.pattern})\n)*+")
 
 
 def _exactly(decoder: msgspec.json.Decoder[S], values: Sequence[bytes], size_bytes_max: int) -> list[S]:
     """Decode bytes that say what the structs hold and nothing else; one of `_DOUBTS` otherwise."""
     if max(map(len, values), default=0) > size_bytes_max:
         raise WireError("too long")
-    structs = list(map(decoder.decode, values))
-    if list(map(_encode, structs)) != list(values):
+    # An encoded struct has no line break in it: if these are the same bytes, each line is one of the values.
+    joined = b"\n".join([*values, b""])
+    structs = decoder.decode_lines(joined)
+    if len(structs) != len(values) or _encoder.encode_lines(structs) != joined:
         raise WireError("not in the canonical form")
     return structs
 
@@ -202,9 +216,9 @@ class DesiredDecoder:
         self._known: OrderedDict[bytes, wire.DesiredState] = OrderedDict()
 
     def decode_all(self, values: Sequence[bytes]) -> list[wire.DesiredState]:
-        """Decode each, as `decode` does, and raise its WireError."""
-        known = {value: self.decode(value) for value in set(values)}
-        return list(map(known.__getitem__, values))
+        """Decode each, as `decode` does, and raise its WireError; it does not count as a use of those remembered."""
+        found = list(map(self._known.get, values))
+        return [known or self.decode(value) for known, value in zip(found, values, strict=True)]
 
     def decode(self, data: bytes) -> wire.DesiredState:
         """Decode as `wire.decode_desired_state` does, and raise its WireError; a refusal is not remembered."""

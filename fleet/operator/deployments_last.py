@@ -6,6 +6,7 @@ once, by all that is known of it. After the first replay news are folded as they
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from fleet.kube.objects import Deployment
 from fleet.operator.sources import DEPLOYMENTS, SOURCES, Books, ResourceSource
@@ -44,6 +45,10 @@ class DeploymentsLast:
 
     def expecting(self, count: int) -> None:
         self._source.expecting(count)
+
+    def listed(self, items: Sequence[Deployment]) -> None:
+        for item in items:
+            self.upsert(item)
 
     def upsert(self, item: Deployment) -> None:
         if self._held is None:

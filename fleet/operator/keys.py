@@ -5,10 +5,13 @@ pair. Every text is checked once, and equal names come back as the same object: 
 identity check, and a hundred thousand pairs do not hold a hundred thousand copies of their names.
 """
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from fleet import wire
 from fleet.wire import DeviceId, Pair
+from fleet.wire_keys import after
 
 _STATE = "state."
 _HEARTBEAT = "heartbeat."
@@ -18,35 +21,43 @@ _INFO = "info."
 class PairKeys:
     """The names that one operator has seen. Each method raises the WireError of `fleet.wire`'s parser of that key.
 
-    Beyond `pairs_max` pairs, `devices_max` devices or as many deployments, the one not seen for longest is forgotten:
-    it is parsed again when it comes back, as an equal, new object.
+    Beyond `pairs_max` pairs, the one not seen for longest is forgotten: it is parsed again when it comes back, as an
+    equal, new object.
     """
 
-    def __init__(self, *, pairs_max: int = 500_000, devices_max: int = 100_000) -> None:
-        self._device = device = lru_cache(devices_max)(wire.device_id)
-        deployment = lru_cache(devices_max)(wire.deployment_name)
-
-        def pair(key: str) -> Pair:
-            # As `wire.parse_desired_key`, with names that are shared.
-            device_text, _, deployment_text = key.rpartition(".")
-            return Pair(device(device_text), deployment(deployment_text))
-
-        self._pair = lru_cache(pairs_max)(pair)
+    def __init__(self, *, pairs_max: int = 500_000) -> None:
+        self._pair = lru_cache(pairs_max)(wire.parse_desired_key)
 
     def of_desired_key(self, key: str) -> Pair:
         return self._pair(key)
 
     def of_state_key(self, key: str) -> Pair:
-        if not key.startswith(_STATE):
-            return wire.parse_state_key(key)  # which refuses it
-        return self._pair(key.removeprefix(_STATE))
+        return self._pair(after(_STATE, key))
 
     def of_heartbeat_key(self, key: str) -> DeviceId:
-        if not key.startswith(_HEARTBEAT):
-            return wire.parse_heartbeat_key(key)
-        return self._device(key.removeprefix(_HEARTBEAT))
+        return wire.device_id(after(_HEARTBEAT, key))
 
     def of_info_key(self, key: str) -> DeviceId:
-        if not key.startswith(_INFO):
-            return wire.parse_info_key(key)
-        return self._device(key.removeprefix(_INFO))
+        return wire.device_id(after(_INFO, key))
+
+    # Each of many, in their order
+
+    def of_desired_keys(self, keys: Sequence[str]) -> list[Pair]:
+        return list(map(self._pair, keys))
+
+    def of_state_keys(self, keys: Sequence[str]) -> list[Pair]:
+        return list(map(self._pair, _after(_STATE, keys)))
+
+    def of_heartbeat_keys(self, keys: Sequence[str]) -> list[DeviceId]:
+        return list(map(wire.device_id, _after(_HEARTBEAT, keys)))
+
+    def of_info_keys(self, keys: Sequence[str]) -> list[DeviceId]:
+        return list(map(wire.device_id, _after(_INFO, keys)))
+
+
+def _after(prefix: str, keys: Sequence[str]) -> Iterable[str]:
+    """As `after`, of each key."""
+    # What stands between two texts in their order begins as both of them do.
+    if min(keys).startswith(prefix) and max(keys).startswith(prefix):
+        return map(itemgetter(slice(len(prefix), None)), keys)
+    return [after(prefix, key) for key in keys]

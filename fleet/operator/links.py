@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from nats.aio.client import Client
 
 from fleet.bus import connection
+from fleet.bus.tap import new_client
 from fleet.errors import PeerAway
 from fleet.logs import get_logger
 
@@ -38,7 +39,9 @@ class NatsLinks:
             self._log.info("nats_back", connection=name)
 
         listener = connection.Listener(lost=broke, back=back, closed=self._closed.set, error=self._error)
-        client = await connection.connect(self._url, name=name, deadline_s=self._deadline_s, listener=listener)
+        client = await connection.connect(
+            self._url, name=name, deadline_s=self._deadline_s, listener=listener, client=new_client()
+        )
         stack.push_async_callback(connection.close, client)
         self.trouble = None
         return client

@@ -1,16 +1,17 @@
-"""Folds what buckets bring in the first replay, many keys at once: several times as fast as one by one, and the same.
+"""Folds what the first replay brings, many keys or Devices at once: several times as fast as one by one, and the same.
 
-While Deployments are held back (`deployments_last`) nothing that a bucket brings concerns anything else: a key that is
-new, with a value that can be read, is noted and no more. Each of these says no, and has changed nothing, if that is not
-so for one of them; then they are to be folded one by one.
+While Deployments are held back (`deployments_last`) nothing of it concerns anything else: a key that is new, with a
+value that can be read, is noted and no more, and so is a Device. Each of these says no, and has changed nothing, if
+that is not so for one of them; then they are to be folded one by one.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+import operator
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fleet.bus.entry import Entries
 from fleet.errors import WireError
+from fleet.kube.objects import Device
 from fleet.operator.decoding import DesiredDecoder, are_heartbeats, decode_all_labels, decode_reports
 from fleet.operator.keys import PairKeys
 from fleet.operator.state import Cell, FleetState
@@ -19,9 +20,14 @@ from fleet.wire import DeviceId
 N = TypeVar("N")
 
 
+def load_devices(state: FleetState, devices: Sequence[Device]) -> bool:
+    """Devices of a list."""
+    return state.loading and state.load_devices({device.name: device for device in devices}, len(devices))
+
+
 def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, entries: Entries) -> bool:
     """Keys of desired-state."""
-    plain = _plain(state, keys.of_desired_key, entries)
+    plain = _plain(state, keys.of_desired_keys, entries)
     if plain is None:
         return False
     pairs, values = plain
@@ -35,19 +41,20 @@ def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, ent
 
 def load_reports(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
     """Keys of device-state; none whose event is later than the broker's own time of it."""
-    plain = _plain(state, keys.of_state_key, entries)
+    plain = _plain(state, keys.of_state_keys, entries)
     reports = None if plain is None else decode_reports(plain[1])
     if plain is None or reports is None:
         return False
-    for report, at_s in zip(reports, entries.times_s, strict=True):
-        if report.last_event_at > datetime.fromtimestamp(at_s, UTC):
-            return False
+    # Both as numbers: rounded to the clock's microseconds, a time of the broker may be later than it is, never earlier.
+    events_s = [report.last_event_at.timestamp() for report in reports]
+    if any(map(operator.gt, events_s, entries.times_s)):
+        return False
     return state.load_reports(dict(zip(plain[0], reports, strict=True)), len(entries))
 
 
 def load_beats(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
     """Keys of device-heartbeat."""
-    plain = _plain(state, keys.of_heartbeat_key, entries)
+    plain = _plain(state, keys.of_heartbeat_keys, entries)
     if plain is None or not are_heartbeats(plain[1]):
         return False
     return state.liveness.load(dict(zip(plain[0], entries.times_s, strict=True)), len(entries))
@@ -55,7 +62,7 @@ def load_beats(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
 
 def load_infos(state: FleetState, keys: PairKeys, heard: Callable[[DeviceId], None], entries: Entries) -> bool:
     """Keys of device-info; `heard` is told of each device."""
-    plain = _plain(state, keys.of_info_key, entries)
+    plain = _plain(state, keys.of_info_keys, entries)
     labels = None if plain is None else decode_all_labels(plain[1])
     if plain is None or labels is None:
         return False
@@ -65,7 +72,9 @@ def load_infos(state: FleetState, keys: PairKeys, heard: Callable[[DeviceId], No
     return True
 
 
-def _plain(state: FleetState, parse_key: Callable[[str], N], entries: Entries) -> tuple[list[N], list[bytes]] | None:
+def _plain(
+    state: FleetState, parse_keys: Callable[[Sequence[str]], list[N]], entries: Entries
+) -> tuple[list[N], list[bytes]] | None:
     """Names and values, if this is the first replay, every key is one and nothing was deleted or is gone."""
     if not state.loading:
         return None
@@ -73,6 +82,6 @@ def _plain(state: FleetState, parse_key: Callable[[str], N], entries: Entries) -
     if len(values) != len(entries):
         return None
     try:
-        return list(map(parse_key, entries.keys)), values
+        return parse_keys(entries.keys), values
     except WireError:
         return None

@@ -4,7 +4,7 @@ Keys and values are parsed here, at the edge. What cannot be parsed is counted, 
 bad entry poisons nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -17,7 +17,7 @@ from fleet.logs import get_logger
 from fleet.operator import collector
 from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_labels, decode_report
 from fleet.operator.keys import PairKeys
-from fleet.operator.loading import load_beats, load_desired, load_infos, load_reports
+from fleet.operator.loading import load_beats, load_desired, load_devices, load_infos, load_reports
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
 from fleet.operator.state import Cell, FleetState
@@ -127,7 +127,7 @@ class _Source:
 
 
 class ResourceSource(_Source, Generic[T]):
-    """An informer's sink."""
+    """An informer's sink: hands objects to `upsert`, unless `load` takes all of a list's at once."""
 
     def __init__(
         self,
@@ -137,12 +137,21 @@ class ResourceSource(_Source, Generic[T]):
         upsert: Callable[[T], None],
         remove: Callable[[str], None],
         unreadable: Callable[[str], None],
+        load: Callable[[Sequence[T]], bool] = lambda _: False,
         restarted: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name, books, restarted)
+        self._load: Callable[[Sequence[T]], bool] = load
         self._upsert = upsert
         self._remove = remove
         self._unreadable = unreadable
+
+    def listed(self, items: Sequence[T]) -> None:
+        self.books.recovery.saw(self.name, len(items))
+        if not self._load(items):
+            for item in items:
+                self._upsert(item)
+        self.books.wake()
 
     def upsert(self, item: T) -> None:
         self.books.recovery.saw(self.name)
@@ -243,6 +252,7 @@ def devices_source(state: FleetState, books: Books) -> ResourceSource[Device]:
         upsert=state.upsert_device,
         remove=lambda name: state.remove_device(DeviceId(name)),
         unreadable=state.unreadable_devices.add,
+        load=partial(load_devices, state),
     )
 
 

@@ -14,6 +14,7 @@ Invariants:
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from itertools import filterfalse
 
 import msgspec
 
@@ -211,8 +212,19 @@ class FleetState:
 
     @property
     def loading(self) -> bool:
-        """Whether what buckets bring concerns nothing else yet."""
+        """Whether what comes concerns nothing else yet."""
         return not self._judging and not self.deployments
+
+    def load_devices(self, devices: Mapping[DeviceId, Device], count: int) -> bool:
+        """Fold in `count` Devices while `loading`; False, and nothing was done, if one was told before."""
+        if len(devices) != count or not self.devices.keys().isdisjoint(devices):
+            return False
+        self.devices.update(devices)
+        self.unreadable_devices.difference_update(devices)
+        self.dirty_devices.update(devices)
+        for device in devices.values():
+            self._matcher.put_device(device)
+        return True
 
     def load_desired(self, cells: Mapping[Pair, Cell], count: int) -> bool:
         """Fold in what `count` live keys hold while `loading`; False, and nothing was done, if one was told before."""
@@ -251,7 +263,7 @@ class FleetState:
         self._judging = True
         self.dirty_status.update(self.deployments)
         for pairs in (self.desired, self.reports):
-            for pair in [pair for pair in pairs if pair not in self._standings]:
+            for pair in list(filterfalse(self._standings.__contains__, pairs)):
                 self._judge(pair)
 
     # Questions
@@ -271,22 +283,32 @@ class FleetState:
 
     def _link(self, deployment: DeploymentName, devices: Collection[DeviceId]) -> None:
         """These pairs are matched from now on. A replay passes here once for each of them."""
-        standing_of, settled, standings = self._standing, self._settled, self._standings
         tally = self.tallies[deployment]
         self.matched[deployment].update(devices)
-        pairs = [Pair(device, deployment) for device in devices]
-        for pair in pairs:
-            standing = standings[pair] = standing_of(pair)
-            tally.counts[standing] += 1
-            if pair not in settled:
-                tally.unsettled += 1
-            if standing is Standing.FAILED:
-                self._note_failure(pair, standing)
+        pairs = self._pairs(deployment, devices)
+        standings = list(map(self._standing, pairs))
+        self._standings.update(zip(pairs, standings, strict=True))
+        tally.unsettled += len(pairs) - len(self._settled.intersection(pairs))
+        for standing, count in Counter(standings).items():
+            tally.counts[standing] += count
+        if Standing.FAILED in standings:
+            for pair, standing in zip(pairs, standings, strict=True):
+                if standing is Standing.FAILED:
+                    self._note_failure(pair, standing)
         if self._judging:
             for pair in pairs:
                 self._judge(pair)
         self.dirty_pairs.update(pairs)
         self.dirty_status.add(deployment)
+
+    def _pairs(self, deployment: DeploymentName, devices: Collection[DeviceId]) -> list[Pair]:
+        """Pairs of these devices; those of keys that we know are the very objects, which are found faster."""
+        wanted = set(devices)
+        pairs = [pair for pair in self._keys_of_deployment[deployment] if pair.device in wanted]
+        if len(pairs) < len(wanted):
+            wanted.difference_update([pair.device for pair in pairs])
+            pairs += [Pair(device, deployment) for device in wanted]
+        return pairs
 
     def _unlink(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
@@ -347,13 +369,11 @@ class FleetState:
                 self._resettle(pair)
             return
         # Nothing counts yet: what a first replay brings.
-        cells, is_wanted, settled = self.desired, self._comparisons.is_wanted, self._settled
-        for pair in keys:
-            value = cells[pair].value
-            if value is not None and is_wanted(deployment, value):
-                settled.add(pair)
-            else:
-                settled.discard(pair)
+        values = {pair: self.desired[pair].value for pair in keys}
+        distinct = {id(value): value for value in values.values() if value is not None}
+        wanted = {key for key, value in distinct.items() if self._comparisons.is_wanted(deployment, value)}
+        self._settled.difference_update(keys)
+        self._settled.update([pair for pair, value in values.items() if id(value) in wanted])
         self.dirty_pairs |= keys
 
     def _reclassify(self, pair: Pair) -> None:

@@ -9,6 +9,7 @@ from nats.js.client import JetStreamContext
 
 from fleet.bus import buckets, connection
 from fleet.bus.replica import KvReplica
+from fleet.bus.tap import new_client
 from fleet.bus.tests.following import fill, hurry, running
 from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 from fleet.bus.tests.sink import BUCKET, Sink
@@ -33,7 +34,9 @@ def life() -> Life:
 async def client(server: Server, life: Life, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     # A second in a product is an hour in a test.
     monkeypatch.setattr(connection, "_RECONNECT_WAIT_S", 0.01)
-    client = await connection.connect(server.url, name="test", deadline_s=DEADLINE_S, listener=life.listener)
+    client = await connection.connect(
+        server.url, name="test", deadline_s=DEADLINE_S, listener=life.listener, client=new_client()
+    )
     try:
         yield client
     finally:

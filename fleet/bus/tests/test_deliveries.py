@@ -1,11 +1,13 @@
 """Deliveries in columns: what is cut from the bytes, and that a session reads them as it reads each by itself."""
 
+from collections.abc import Callable, Iterator, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
-from fleet.bus.deliveries import Deliveries, Raw, entries_of, runs
+from fleet.bus.deliveries import Deliveries, Raw, entries_of, run_at
 from fleet.bus.entry import Entry
 from fleet.bus.session import Session
 from fleet.bus.tests.sink import BUCKET, STREAM, Sink
@@ -17,11 +19,34 @@ AT_NS = 1_700_000_000_500_000_000
 
 
 def delivery(
-    sequence: int, *, revision: int | None = None, key: bytes = b"k", value: bytes = b"x", sender: bytes = SENDER
+    sequence: int,
+    *,
+    revision: int | None = None,
+    key: bytes = b"k",
+    value: bytes = b"x",
+    sender: bytes = SENDER,
+    headers: Sequence[bytes] = (),
 ) -> bytes:
     """As a server writes it: of ten in all."""
     told = b"%d.%d.%d.%d" % (revision or 100 + sequence, sequence, AT_NS, 10 - sequence)
-    return b"MSG %s%s 7 %s%s %d\r\n%s\r\n" % (PREFIX.encode(), key, sender, told, len(value), value)
+    head = b"MSG %s%s 7 %s%s" % (PREFIX.encode(), key, sender, told)
+    if not headers:
+        return b"%s %d\r\n%s\r\n" % (head, len(value), value)
+    block = b"\r\n".join([b"NATS/1.0", *headers, b"", b""])
+    return b"H%s %d %d\r\n%s%s\r\n" % (head, len(block), len(block) + len(value), block, value)
+
+
+def runs(data: bytes) -> Iterator[tuple[int, int, Deliveries]]:
+    """Where each begins and ends; what is not of one is passed over byte by byte."""
+    position = 0
+    while position < len(data):
+        found = run_at(data, position, {b"7"})
+        if found is None:
+            position += 1
+        else:
+            run, end = found
+            yield position, end, run
+            position = end
 
 
 def one_run(*deliveries: bytes) -> Deliveries:
@@ -52,12 +77,67 @@ def test_what_they_tell() -> None:
         pytest.param(one_run(delivery(1), delivery(1)), 0, 0, id="twice"),
         pytest.param(one_run(delivery(4)), 3, 104, id="the revision was there"),
         pytest.param(one_run(delivery(1), delivery(2, revision=101)), 0, 0, id="the same revision"),
-        pytest.param(one_run(delivery(1), delivery(2, sender=b"$JS.ACK.KV_x.c.1.")), 0, 0, id="another stream"),
+        pytest.param(one_run(delivery(1, sender=b"$JS.ACK.KV_x.c.1.")), 0, 0, id="another stream"),
+        pytest.param(one_run(delivery(1, headers=[b"KV-Operation: DEL"])), 0, 0, id="a delete marker"),
+        pytest.param(one_run(delivery(1, headers=[b"Nats-Marker-Reason: MaxAge"])), 0, 0, id="the server's own"),
     ],
 )
 def test_what_cannot_come_next(run: Deliveries, delivered: int, position: int) -> None:
     """A gap, a step back or another sender: the one-by-one path finds out which."""
     assert read(run, delivered, position) is None
+
+
+def test_header_blocks_are_kept() -> None:
+    """Whoever takes each by itself is given its block, as it came in."""
+    run = one_run(delivery(1, headers=[b"A: b"]), delivery(2, headers=[b"C: d"], value=b""))
+    assert [(payload, block) for _, _, payload, block in run] == [
+        (b"x", b"NATS/1.0\r\nA: b\r\n\r\n"),
+        (b"", b"NATS/1.0\r\nC: d\r\n\r\n"),
+    ]
+    entries = read(run)
+    assert entries is not None
+    assert [entry.value for entry in entries] == [b"x", b""]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(lambda good: good.replace(b" 1\r\nx", b" 2\r\nx"), id="the payload is shorter than said"),
+        pytest.param(lambda good: good.replace(b".8 1", b".+8 1"), id="a number with a sign"),
+        pytest.param(lambda good: good.replace(b".8 1", b".8e1 1"), id="a number with an exponent"),
+        pytest.param(lambda good: good.replace(b".8 1", b".8.8 1"), id="five numbers"),
+        pytest.param(lambda good: good.replace(b"MSG ", b"MSG  "), id="two spaces"),
+        pytest.param(lambda good: good.replace(b"MSG ", b"MSX "), id="no message"),
+        pytest.param(lambda good: good.replace(b"\r\n", b"\r"), id="line breaks that are none"),
+        pytest.param(lambda good: good[:-1], id="not whole"),
+    ],
+)
+def test_whatever_is_odd_ends_them(odd: Callable[[bytes], bytes]) -> None:
+    """The message before it stands; it is left to who takes one at a time."""
+    first, second = delivery(1), odd(delivery(2))
+    assert second != delivery(2)
+    found = run_at(first + second, 0, {b"7"})
+    assert found is not None
+    assert (len(found[0]), found[1]) == (1, len(first))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(lambda good: good.replace(b"NATS/1.0\r", b"NATS/1.1\r"), id="another version"),
+        pytest.param(lambda good: good.replace(b"NATS/1.0\r", b"NATS/1.0 100\r"), id="a status"),
+        pytest.param(lambda good: good.replace(b" 18 19", b" 17 19"), id="another length of the block"),
+        pytest.param(lambda good: good.replace(b" 18 19", b" 18 20"), id="another length of all"),
+        pytest.param(lambda good: good.replace(b"A: b", b"A:\r\n"), id="more lines"),
+    ],
+)
+def test_whatever_is_odd_in_a_header_block_ends_them(odd: Callable[[bytes], bytes]) -> None:
+    """Likewise."""
+    first, second = delivery(1, headers=[b"A: b"]), odd(delivery(2, headers=[b"A: b"]))
+    assert second != delivery(2, headers=[b"A: b"])
+    found = run_at(first + second, 0, {b"7"})
+    assert found is not None
+    assert (len(found[0]), found[1]) == (1, len(first))
 
 
 @pytest.mark.parametrize(
@@ -80,9 +160,12 @@ def test_runs_end_at_anything_else(between: bytes) -> None:
 
 def test_a_length_that_is_not_so_ends_them() -> None:
     """A payload that holds what looks like an end: nobody goes on behind it."""
-    lookalike = delivery(2, value=b"x\r\n" + delivery(3))
-    found = [len(run) for _, _, run in runs(delivery(1) + lookalike + delivery(4))]
-    assert found == [1]
+    first, lookalike = delivery(1), delivery(2, value=b"x\r\n" + delivery(3))
+    data = first + lookalike + delivery(4)
+    found = run_at(data, 0, {b"7"})
+    assert found is not None
+    assert (len(found[0]), found[1]) == (1, len(first))
+    assert run_at(data, len(first), {b"7"}) is None
 
 
 def test_another_subscription_ends_them() -> None:
@@ -101,14 +184,20 @@ async def test_keys_are_counted_as_of_a_revision_within_a_run() -> None:
     session.close()
 
 
+HEADERS = [(), (), (), (b"A: b",), (b"A: b", b"C: d"), (b"KV-Operation: DEL",)]
 messages = st.builds(
     delivery,
     st.integers(1, 5),
     revision=st.none() | st.integers(1, 6),
     key=st.sampled_from([b"k", b"a.b", b"\xff"]),
     sender=st.sampled_from([SENDER] * 9 + [b"$JS.ACK.KV_x.c.1."]),
+    headers=st.sampled_from(HEADERS),
 )
-in_order = st.integers(1, 5).map(lambda count: [delivery(1 + number) for number in range(count)])
+in_order = st.builds(
+    lambda count, headers: [delivery(1 + number, headers=headers) for number in range(count)],
+    st.integers(1, 5),
+    st.sampled_from(HEADERS),
+)
 
 
 @given(st.lists(in_order | st.lists(messages, max_size=4), max_size=3))

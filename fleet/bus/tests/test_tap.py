@@ -9,8 +9,9 @@ from nats.aio.msg import Msg
 
 from fleet.bus import tap as tap_module
 from fleet.bus.deliveries import Deliveries, Raw
+from fleet.bus.entry import raw_headers
 from fleet.bus.steady import SteadyClient
-from fleet.bus.tap import TappedClient, new_client, raw_headers, tap, untap
+from fleet.bus.tap import TappedClient, new_client, tap, untap
 from fleet.bus.tests.servers import DEADLINE_S
 
 

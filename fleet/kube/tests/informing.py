@@ -1,7 +1,7 @@
 """A sink that writes down what it is told of a list and its watch."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -29,6 +29,10 @@ class Sink:
 
     def expecting(self, count: int) -> None:
         self.expected.append(count)
+
+    def listed(self, items: Sequence[Device]) -> None:
+        for item in items:
+            self.upsert(item)
 
     def upsert(self, item: Device) -> None:
         self.items[item.name] = item

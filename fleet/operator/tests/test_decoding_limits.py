@@ -109,7 +109,7 @@ def test_size_is_judged_before_parsing(
     monkeypatch.setattr(decoding, parser, spy)
     with pytest.raises(WireError, match=f"at most {size_bytes_max} bytes, got {size_bytes_max + 1}"):
         decode(b"x" * (size_bytes_max + 1))
-    spy.decode.assert_not_called()
+    spy.decode_lines.assert_not_called()
     with pytest.raises(WireError, match=r"^not JSON"):
         decode(b"x" * size_bytes_max)
-    spy.decode.assert_called_once()
+    spy.decode_lines.assert_called_once()

@@ -49,7 +49,7 @@ remembering = PairKeys()
 def test_any_key(prefix: str, text: str) -> None:
     """Every text is refused, or names what `fleet.wire` says, with and without a memory of earlier keys."""
     agree(remembering, prefix + text)
-    agree(PairKeys(pairs_max=1, devices_max=1), prefix + text)
+    agree(PairKeys(pairs_max=1), prefix + text)
 
 
 @pytest.mark.parametrize("prefix", ["", "state.", "heartbeat.", "info."])
@@ -79,7 +79,7 @@ def test_names_are_shared() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """Beyond the bounds the pair not seen for longest is forgotten, and comes back as an equal, new object."""
-    keys = PairKeys(pairs_max=2, devices_max=2)
+    keys = PairKeys(pairs_max=2)
     first = keys.of_desired_key("d1.web")
     keys.of_desired_key("d2.web")
     assert keys.of_desired_key("d1.web") is first
@@ -94,7 +94,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_refusals_are_not_remembered() -> None:
     """Malformed keys take no room: what was known stays known."""
-    keys = PairKeys(pairs_max=1, devices_max=1)
+    keys = PairKeys(pairs_max=1)
     pair = keys.of_desired_key("d1.web")
     for text in MALFORMED:
         with pytest.raises(WireError):

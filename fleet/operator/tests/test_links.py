@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from fleet.bus import connection
 from fleet.bus.connection import Listener
+from fleet.bus.tap import TappedClient
 from fleet.errors import PeerAway
 from fleet.operator.links import NatsLinks
 from fleet.operator.tests.turns import DEADLINE_S
@@ -21,8 +22,8 @@ class Server:
         self.listeners: dict[str, Listener] = {}
         self.closed: list[Client] = []
 
-    async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener) -> Client:
-        assert (url, deadline_s) == ("nats://h:1", 5.0)
+    async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener, client: Client) -> Client:
+        assert (url, deadline_s, type(client)) == ("nats://h:1", 5.0, TappedClient)
         self.listeners[name] = listener
         return Client()
 

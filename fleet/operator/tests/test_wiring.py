@@ -15,6 +15,7 @@ from fleet.bus import buckets, connection
 from fleet.bus.buckets import BucketReport, Identity
 from fleet.bus.connection import Listener
 from fleet.bus.replica import KvReplica, StreamFacts
+from fleet.bus.tap import TappedClient
 from fleet.errors import PeerAway
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
@@ -98,8 +99,8 @@ class Wired:
                 return sink
         raise LookupError(name)
 
-    async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener) -> Nats:
-        assert (url, deadline_s) == ("nats://u:p@h:1", 5.0)
+    async def connect(self, url: str, *, name: str, deadline_s: float, listener: Listener, client: Client) -> Nats:
+        assert (url, deadline_s, type(client)) == ("nats://u:p@h:1", 5.0, TappedClient)
         self.listeners[name] = listener
         return self.nats
 

@@ -1,5 +1,7 @@
 """A key is split at its first dot: whatever follows is taken for the Deployment's name."""
 
+from collections.abc import Sequence
+
 from fleet import wire
 from fleet.operator.keys import PairKeys
 from fleet.wire import Pair
@@ -14,6 +16,14 @@ def _patch() -> None:
     def of_state_key(self: PairKeys, key: str) -> Pair:
         return self.of_desired_key(key.removeprefix("state."))
 
+    def of_desired_keys(self: PairKeys, keys: Sequence[str]) -> list[Pair]:
+        return [self.of_desired_key(key) for key in keys]
+
+    def of_state_keys(self: PairKeys, keys: Sequence[str]) -> list[Pair]:
+        return [self.of_state_key(key) for key in keys]
+
+    PairKeys.of_desired_keys = of_desired_keys  # type: ignore[method-assign] # the point of a defect
+    PairKeys.of_state_keys = of_state_keys  # type: ignore[method-assign] # the point of a defect
     PairKeys.of_desired_key = of_desired_key  # type: ignore[method-assign, assignment] # the point of a defect
     PairKeys.of_state_key = of_state_key  # type: ignore[method-assign] # the point of a defect
 
