@@ -36,22 +36,22 @@ def device_id(text: str) -> DeviceId:
 
     Beyond a quarter of a million names, the one not seen for longest comes back as an equal, new object.
     """
-    return DeviceId(_device_id(text))
+    return _device_id(text)
 
 
 def deployment_name(text: str) -> DeploymentName:
     """As `device_id`."""
-    return DeploymentName(_deployment_name(text))
+    return _deployment_name(text)
 
 
 @lru_cache(_NAMES_REMEMBERED_MAX)
-def _device_id(text: str) -> str:
-    return rules.SUBDOMAIN.check(text, "device id")
+def _device_id(text: str) -> DeviceId:
+    return DeviceId(rules.SUBDOMAIN.check(text, "device id"))
 
 
 @lru_cache(_NAMES_REMEMBERED_MAX)
-def _deployment_name(text: str) -> str:
-    return rules.LABEL.check(text, "deployment name")
+def _deployment_name(text: str) -> DeploymentName:
+    return DeploymentName(rules.LABEL.check(text, "deployment name"))
 
 
 class Pair(NamedTuple):
@@ -76,7 +76,7 @@ def desired_key(pair: Pair) -> str:
 def parse_desired_key(key: str) -> Pair:
     # A device id may hold dots and a deployment name may not: the last dot is the border.
     device, _, deployment = key.rpartition(".")
-    return Pair(device_id(device), deployment_name(deployment))
+    return Pair(_device_id(device), _deployment_name(deployment))
 
 
 def state_key(pair: Pair) -> str:

@@ -34,13 +34,14 @@ _HEAD = re.compile(
     rb"((?: \d{1,10}){1,2})\r\n"
 )
 _END, _BLOCK_END = b"\r\n", b"\r\n\r\n"
-_VERSION = b"NATS/1.0"
+_VERSION, _BLANK = b"NATS/1.0", b"\n"
+# A head and a payload.
+_PLAIN_LINES = 2
 # What is beyond is cut in the next turn.
 _LINES_MAX = 8192
 
 _told = msgspec.json.Decoder(list[tuple[int, int, int, int]])
 _sizes = msgspec.json.Decoder(list[int])
-_behind_break = operator.itemgetter(slice(1, None))
 
 
 class _Form(NamedTuple):
@@ -56,8 +57,8 @@ class _Form(NamedTuple):
 class Deliveries:
     """Messages of one subscription and one consumer in their order; each column has an element for each of them.
 
-    `sender` is the acknowledgement's subject up to the numbers: which stream and consumer sent them. Their header
-    blocks have as many lines as `headers` has columns; there are none if they have no headers.
+    `sender` is the acknowledgement's subject up to the numbers: which stream and consumer sent them. `headers` has a
+    column for each header that a message has, each with the line break before it; None if they have no header blocks.
     """
 
     sid: bytes
@@ -68,7 +69,7 @@ class Deliveries:
     times_ns: Sequence[int]
     pending: Sequence[int]
     payloads: Sequence[bytes]
-    headers: Sequence[Sequence[bytes]]
+    headers: Sequence[Sequence[bytes]] | None
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -76,9 +77,11 @@ class Deliveries:
     def __iter__(self) -> Iterator[Raw]:
         """Each by itself, as any other message."""
         numbers = zip(self.revisions, self.sequences, self.times_ns, self.pending, strict=True)
-        blocks = map(_END.join, zip(*self.headers, strict=True)) if self.headers else (None for _ in self.subjects)
-        for subject, told, payload, block in zip(self.subjects, numbers, self.payloads, blocks, strict=True):
-            yield subject, self.sender + b"%d.%d.%d.%d" % told, payload, None if block is None else block + _END
+        for number, (subject, told, payload) in enumerate(zip(self.subjects, numbers, self.payloads, strict=True)):
+            block = None
+            if self.headers is not None:
+                block = b"\r".join([_VERSION, *(column[number] for column in self.headers), _BLANK]) + _END
+            yield subject, self.sender + b"%d.%d.%d.%d" % told, payload, block
 
 
 def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveries, int] | None:
@@ -105,54 +108,60 @@ def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveri
         run = _columns(lines[: _alike(lines[:ended], form) * form.lines], form)
     if run is None:
         return None
-    used = lines[: len(run) * form.lines]
-    return run, position + sum(map(len, used)) + len(used)
+    left = lines[len(run) * form.lines :]
+    # The first of them begins with the line break that ends the run.
+    return run, len(data) + 2 - sum(map(len, left)) - len(left)
 
 
 def _columns(lines: Sequence[bytes], form: _Form) -> Deliveries | None:
     """Whole messages; None if a single one of them has not this form."""
     heads = b" ".join(lines[:: form.lines]).split(b" ")
-    payloads, headers = lines[form.lines - 1 :: form.lines], [lines[n :: form.lines] for n in range(1, form.lines - 1)]
-    count, parts = len(payloads), 6 if headers else 5
+    payloads = lines[form.lines - 1 :: form.lines]
+    headed = form.lines > _PLAIN_LINES
+    headers = _headers(lines, form) if headed else None
+    count, parts = len(payloads), 6 if headed else 5
     kinds, subjects, sids, replies, *sizes = (heads[part::parts] for part in range(parts))
     if (
         not count
+        or (headed and headers is None)
         or len(heads) != count * parts
         or kinds.count(form.kind) != count
         or sids.count(form.sid) != count
         or not _all_begin(replies, form.sender)
-        or not all(_all_begin(column, b"\n") for column in (payloads, *headers))
+        or not all(_all_begin(column, b"\n") for column in (payloads, *(headers or ())))
     ):
         return None
     # Each begins with the line break that ended the line before it.
-    payloads = list(map(_behind_break, payloads))
-    headers = [list(map(_behind_break, column)) for column in headers]
+    payloads = list(map(operator.itemgetter(slice(1, None)), payloads))
     told = b"],[".join(map(operator.itemgetter(slice(len(form.sender), None)), replies))
-    if told.translate(None, b"0123456789.") != b"],[" * (count - 1) or not _as_long_as_said(sizes, headers, payloads):
+    if told.translate(None, b"0123456789.") != b"],[" * (count - 1):
         return None
     try:
         revisions, sequences, times_ns, pending = zip(*_told.decode(b"[[%b]]" % told.replace(b".", b",")), strict=True)
+        if [_sizes.decode(b"[%b]" % b",".join(column)) for column in sizes] != _lengths(headers, payloads):
+            return None
     except msgspec.MsgspecError:
         return None
     return Deliveries(form.sid, form.sender, subjects, revisions, sequences, times_ns, pending, payloads, headers)
 
 
-def _as_long_as_said(
-    sizes: Sequence[Sequence[bytes]], headers: Sequence[Sequence[bytes]], payloads: Sequence[bytes]
-) -> bool:
-    """Whether header blocks and payloads are what they are said to be."""
-    lengths = [list(map(len, payloads))]
-    if headers:
-        if headers[0].count(_VERSION) != len(payloads) or headers[-1].count(b"") != len(payloads):
-            return False
-        blocks = [len(_END) * len(headers)] * len(payloads)
-        for column in headers:
-            blocks = list(map(operator.add, blocks, map(len, column)))
-        lengths = [blocks, list(map(operator.add, blocks, lengths[0]))]
-    try:
-        return [_sizes.decode(b"[%b]" % b",".join(column)) for column in sizes] == lengths
-    except msgspec.MsgspecError:
-        return False
+def _headers(lines: Sequence[bytes], form: _Form) -> list[Sequence[bytes]] | None:
+    """The columns of header blocks without their first and last lines, which have to be the same in all."""
+    first, *headers, last = (lines[line :: form.lines] for line in range(1, form.lines - 1))
+    same = first.count(b"\n" + _VERSION) == len(first) and last.count(_BLANK) == len(last)
+    return headers if same else None
+
+
+def _lengths(headers: Sequence[Sequence[bytes]] | None, payloads: Sequence[bytes]) -> list[list[int]]:
+    """What the sizes of messages have to be: of header blocks, if they have any, and of all that follows the head."""
+    lengths = list(map(len, payloads))
+    if headers is None:
+        return [lengths]
+    # Each line, its \r, and the end of the block.
+    blocks = [len(_VERSION) + len(headers) + len(_BLOCK_END)] * len(payloads)
+    for column in headers:
+        blocks = list(map(operator.add, blocks, map(len, column)))
+    return [blocks, list(map(operator.add, blocks, lengths))]
 
 
 def _all_begin(column: Sequence[bytes], prefix: bytes) -> bool:
@@ -185,7 +194,7 @@ def entries_of(run: Deliveries, sender: bytes, prefix: str, delivered: int, posi
         or list(run.sequences) != list(range(delivered + 1, delivered + 1 + count))
         or revisions[0] <= position
         or not all(map(operator.lt, revisions, revisions[1:]))
-        or any(may_be_marker(b"\n".join(lines)) for lines in run.headers)
+        or any(may_be_marker(b"".join(column)) for column in run.headers or ())
     ):
         return None
     # No subject has a line end in it, so they are decoded as one text.

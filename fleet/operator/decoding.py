@@ -7,7 +7,7 @@ judge are texts and counts, by the rules of `fleet.rules`. Whatever raises a dou
 whose value or error stands. The proof rests on msgspec's encoder alone: a lenient decoder costs time, not truth.
 
 Many are decoded at once, one step after the other for all of them, which takes less than half of the time; a doubt
-about one is then a doubt about all, and each is decoded by itself.
+about one is a doubt about all, and each is decoded by itself then.
 """
 
 import re
@@ -100,7 +100,7 @@ _label_value = _shared(rules.LABEL_VALUE)
 
 def decode_report(data: bytes) -> Report:
     """Decode a device-state payload; WireError as `wire.decode_device_state` raises it."""
-    if reports := decode_reports([data]):
+    if reports := _undoubted(_reports, [data]):
         return reports[0]
     state = wire.decode_device_state(data)
     return Report(state.phase, state.last_event_at, _token(state.owner.uid), state.owner.generation, state.last_error)
@@ -108,33 +108,36 @@ def decode_report(data: bytes) -> Report:
 
 def check_heartbeat(data: bytes) -> None:
     """Raise the WireError that `wire.decode_heartbeat` would; the operator needs none of the fields."""
-    if not are_heartbeats([data]):
+    if not _undoubted(_beats, [data]):
         wire.decode_heartbeat(data)
 
 
 def decode_labels(data: bytes) -> Labels:
     """Decode a device-info payload, whose labels are needed; WireError as `wire.decode_device_info` raises it."""
-    if labels := decode_all_labels([data]):
+    if labels := _undoubted(_labels, [data]):
         return labels[0]
     return wire.decode_device_info(data).labels
 
 
-def decode_reports(values: Sequence[bytes]) -> list[Report] | None:
-    """Decode many at once; None if one of them raises a doubt, and nobody says which."""
-    return _undoubted(_reports, values)
+def decode_reports(values: Sequence[bytes]) -> list[Report]:
+    """Decode each, as `decode_report` does, and raise its WireError."""
+    return _undoubted(_reports, values) or list(map(decode_report, values))
 
 
-def are_heartbeats(values: Sequence[bytes]) -> bool:
-    """Whether all are; False if one of them raises a doubt."""
-    return _undoubted(_beats, values) is not None
+def check_heartbeats(values: Sequence[bytes]) -> None:
+    """Check each, as `check_heartbeat` does, and raise its WireError."""
+    if not _undoubted(_beats, values):
+        for value in values:
+            check_heartbeat(value)
 
 
-def decode_all_labels(values: Sequence[bytes]) -> list[Labels] | None:
-    """Decode many device-infos at once; None if one of them raises a doubt."""
-    return _undoubted(_labels, values)
+def decode_all_labels(values: Sequence[bytes]) -> list[Labels]:
+    """Decode each, as `decode_labels` does, and raise its WireError."""
+    return _undoubted(_labels, values) or list(map(decode_labels, values))
 
 
 def _undoubted(decode: Callable[[Sequence[bytes]], list[T]], values: Sequence[bytes]) -> list[T] | None:
+    """None if one of them raises a doubt, and nobody says which."""
     try:
         return decode(values)
     except _DOUBTS:

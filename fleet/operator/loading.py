@@ -12,12 +12,13 @@ from typing import TypeVar
 from fleet.bus.entry import Entries
 from fleet.errors import WireError
 from fleet.kube.objects import Device
-from fleet.operator.decoding import DesiredDecoder, are_heartbeats, decode_all_labels, decode_reports
+from fleet.operator.decoding import DesiredDecoder, check_heartbeats, decode_all_labels, decode_reports
 from fleet.operator.keys import PairKeys
 from fleet.operator.state import Cell, FleetState
 from fleet.wire import DeviceId
 
 N = TypeVar("N")
+V = TypeVar("V")
 
 
 def load_devices(state: FleetState, devices: Sequence[Device]) -> bool:
@@ -27,61 +28,61 @@ def load_devices(state: FleetState, devices: Sequence[Device]) -> bool:
 
 def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, entries: Entries) -> bool:
     """Keys of desired-state."""
-    plain = _plain(state, keys.of_desired_keys, entries)
-    if plain is None:
+    read = _read(state, keys.of_desired_keys, decoder.decode_all, entries)
+    if read is None:
         return False
-    pairs, values = plain
-    try:
-        desired = decoder.decode_all(values)
-    except WireError:
-        return False
+    pairs, desired = read
     cells = [Cell(revision, value, False) for revision, value in zip(entries.revisions, desired, strict=True)]
     return state.load_desired(dict(zip(pairs, cells, strict=True)), len(entries))
 
 
 def load_reports(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
     """Keys of device-state; none whose event is later than the broker's own time of it."""
-    plain = _plain(state, keys.of_state_keys, entries)
-    reports = None if plain is None else decode_reports(plain[1])
-    if plain is None or reports is None:
+    read = _read(state, keys.of_state_keys, decode_reports, entries)
+    if read is None:
         return False
+    pairs, reports = read
     # Both as numbers: rounded to the clock's microseconds, a time of the broker may be later than it is, never earlier.
     events_s = [report.last_event_at.timestamp() for report in reports]
     if any(map(operator.gt, events_s, entries.times_s)):
         return False
-    return state.load_reports(dict(zip(plain[0], reports, strict=True)), len(entries))
+    return state.load_reports(dict(zip(pairs, reports, strict=True)), len(entries))
 
 
 def load_beats(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
     """Keys of device-heartbeat."""
-    plain = _plain(state, keys.of_heartbeat_keys, entries)
-    if plain is None or not are_heartbeats(plain[1]):
+    read = _read(state, keys.of_heartbeat_keys, check_heartbeats, entries)
+    if read is None:
         return False
-    return state.liveness.load(dict(zip(plain[0], entries.times_s, strict=True)), len(entries))
+    devices, _ = read
+    return state.liveness.load(dict(zip(devices, entries.times_s, strict=True)), len(entries))
 
 
 def load_infos(state: FleetState, keys: PairKeys, heard: Callable[[DeviceId], None], entries: Entries) -> bool:
     """Keys of device-info; `heard` is told of each device."""
-    plain = _plain(state, keys.of_info_keys, entries)
-    labels = None if plain is None else decode_all_labels(plain[1])
-    if plain is None or labels is None:
+    read = _read(state, keys.of_info_keys, decode_all_labels, entries)
+    if read is None:
         return False
-    state.introduce_all(dict(zip(plain[0], labels, strict=True)))
-    for device in plain[0]:
+    devices, labels = read
+    state.introduce_all(dict(zip(devices, labels, strict=True)))
+    for device in devices:
         heard(device)
     return True
 
 
-def _plain(
-    state: FleetState, parse_keys: Callable[[Sequence[str]], list[N]], entries: Entries
-) -> tuple[list[N], list[bytes]] | None:
-    """Names and values, if this is the first replay, every key is one and nothing was deleted or is gone."""
+def _read(
+    state: FleetState,
+    parse_keys: Callable[[Sequence[str]], list[N]],
+    decode: Callable[[Sequence[bytes]], V],
+    entries: Entries,
+) -> tuple[list[N], V] | None:
+    """What they name and hold, if this is the first replay, all can be read and nothing was deleted or is gone."""
     if not state.loading:
         return None
     values = [value for value in entries.values if value is not None]
     if len(values) != len(entries):
         return None
     try:
-        return parse_keys(entries.keys), values
+        return parse_keys(entries.keys), decode(values)
     except WireError:
         return None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import Header
 from nats.js.client import JetStreamContext
 
 from fleet import crds
@@ -190,15 +191,17 @@ def _entries(plan: Plan, owners: Mapping[str, Owner]) -> Iterator[tuple[Bucket, 
 
 
 async def publish(here: World, bucket: Bucket, entries: Iterable[tuple[str, bytes]]) -> int:
-    """Store them in order; how many. Raises ServiceError if the broker does not acknowledge."""
+    """Store new keys in order; how many. Raises ServiceError if the broker does not acknowledge."""
     turn = iter(entries)
     count = 0
+    # As the operator and the agents write: a key that a replay brings has these headers.
+    fence = {Header.EXPECTED_STREAM.value: stream_name(bucket), Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
     try:
         while batch := list(islice(turn, _BATCH)):
             for key, value in batch[:-1]:
-                await here.client.publish(kv_subject(bucket, key), value)
+                await here.client.publish(kv_subject(bucket, key), value, headers=fence)
             key, value = batch[-1]
-            await here.js.publish(kv_subject(bucket, key), value)
+            await here.js.publish(kv_subject(bucket, key), value, headers=fence)
             count += len(batch)
     except (NatsError, TimeoutError) as e:
         raise ServiceError(f"bucket {bucket}: the broker did not store what was published: {e!r}") from e

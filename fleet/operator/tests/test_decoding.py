@@ -14,6 +14,7 @@ from fleet.canonical import INT_MAX, Json, dumps
 from fleet.errors import WireError
 from fleet.operator import decoding
 from fleet.operator.decoding import DesiredDecoder, Labels, Report, check_heartbeat, decode_labels, decode_report
+from fleet.operator.tests.samples import report, report_bytes
 from fleet.tests import strategies as some
 from fleet.tests.strategies import Payload
 from fleet.tests.test_wire_corpus import BAD, GOOD
@@ -203,18 +204,31 @@ def test_many_at_once(cases: list[tuple[Kind, bytes]]) -> None:
         assert told(kind.fast, values) == together
 
 
+SAMPLE = report_bytes(report(seconds=0.25))
+
+
 @pytest.mark.parametrize(
     "values",
     [
         pytest.param([b'{"a":1},{"b":2}', b'{"c":"}', b'{"}'], id="cut at commas"),
+        pytest.param([SAMPLE + b"\n" + SAMPLE, b""], id="two lines in one"),
+        pytest.param([b"", SAMPLE + b"\n" + SAMPLE], id="two lines in another one"),
+        pytest.param([SAMPLE[:20] + b"\n" + SAMPLE[20:], SAMPLE], id="a line break within"),
+        pytest.param([SAMPLE, SAMPLE[:20], SAMPLE[20:]], id="one in two"),
         pytest.param([b"", b""], id="empty"),
     ],
 )
 def test_borders_of_values_hold(values: list[bytes]) -> None:
     """Nobody's bytes are taken for another one's."""
-    for decode in (decoding.decode_reports, decoding.decode_all_labels):
-        assert decode(values) is None
-    assert not decoding.are_heartbeats(values)
+    for decode in (decoding.decode_reports, decoding.decode_all_labels, decoding.check_heartbeats):
+        with pytest.raises(WireError):
+            decode(values)
+
+
+def test_one_that_is_in_doubt_spoils_no_other() -> None:
+    """A report of a whole second is in doubt: it is decoded all the same, in its place."""
+    whole = report_bytes(report(seconds=1.0))
+    assert decoding.decode_reports([SAMPLE, whole, SAMPLE]) == [decode_report(data) for data in (SAMPLE, whole, SAMPLE)]
 
 
 @given(st.sampled_from(list(KINDS.values())), st.binary(max_size=200) | some.json_values.map(dumps))

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.bus.entry import Entries, Entry
-from fleet.operator.sources import BucketSource
+from fleet.kube.objects import Device
+from fleet.operator.sources import DEVICES, BucketSource
 from fleet.operator.state import FleetState
 from fleet.operator.tests.feeding import Fed
-from fleet.operator.tests.samples import EPOCH, deployment, report, report_bytes
+from fleet.operator.tests.samples import EPOCH, deployment, device, report, report_bytes
 from fleet.wire import Bucket, DeviceId, Heartbeat, Pair
 
 AT_S = EPOCH.timestamp()
@@ -104,6 +105,59 @@ def test_at_once_and_one_by_one(told: list[News], deployments_after: int) -> Non
             feed(fed, one)
         fed.state.judge_now()
     assert known(at_once) == known(one_by_one)
+
+
+listed = st.builds(
+    device,
+    st.sampled_from(["d1", "d2", "d3"]),
+    blocked=st.booleans(),
+    deleting=st.booleans(),
+    labels=st.sampled_from([{}, {"tier": "edge"}, {"tier": "core", "site": "x"}]),
+)
+
+
+@given(st.lists(st.lists(listed, max_size=4), max_size=4), st.sets(st.sampled_from(["d1", "d2"])), st.integers(0, 4))
+def test_devices_at_once_and_one_by_one(lists: list[list[Device]], odd: set[str], deployments_after: int) -> None:
+    """Devices that come twice, in one list or in two, that could not be read before, and after the Deployments."""
+    at_once, one_by_one = Fed(), Fed()
+    for fed in (at_once, one_by_one):
+        fed.state.judge_later()
+        fed.state.unreadable_devices.update(odd)
+        if fed is one_by_one:
+            fed.devices._load = lambda _: False
+        for number, items in enumerate(lists):
+            if number == deployments_after:
+                fed.state.upsert_deployment(deployment())
+            fed.devices.listed(items)
+        fed.state.upsert_deployment(deployment())
+        fed.state.judge_now()
+    first, second = (
+        (
+            fed.state.devices,
+            fed.state.unreadable_devices,
+            fed.state.dirty_devices,
+            fed.state.dirty_pairs,
+            fed.state.matched,
+            fed.state.tallies,
+            fed.recovery.sources[DEVICES].seen,
+        )
+        for fed in (at_once, one_by_one)
+    )
+    assert first == second
+
+
+def test_a_list_of_devices_is_loaded() -> None:
+    """New Devices take the short way while Deployments are held, and only then."""
+    fed = Fed()
+    one_by_one: list[Device] = []
+    fed.devices._upsert = one_by_one.append
+    fed.state.judge_later()
+    fed.devices.listed([device("d1"), device("d2")])
+    assert set(fed.state.devices) == {"d1", "d2"}
+    fed.devices.listed([device("d1")])
+    fed.state.upsert_deployment(deployment())
+    fed.devices.listed([device("d3")])
+    assert one_by_one == [device("d1"), device("d3")]
 
 
 @pytest.mark.parametrize("bucket", list(Bucket))
