@@ -109,7 +109,9 @@ def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveri
     if run is None:
         return None
     left = lines[len(run) * form.lines :]
-    # The first of them begins with the line break that ends the run.
+    if not left[0].startswith(b"\n"):
+        # The last message's end is none.
+        return None
     return run, len(data) + 2 - sum(map(len, left)) - len(left)
 
 

@@ -11,8 +11,8 @@ from nats.aio.client import Client
 from fleet.bus import republish
 from fleet.errors import PeerError
 from fleet.logs import get_logger
+from fleet.operator.books import DEVICES
 from fleet.operator.recovery import Recovery
-from fleet.operator.sources import DEVICES
 from fleet.operator.state import FleetState
 from fleet.wire import DeviceId
 

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Sequence
 
 from fleet.kube.objects import Deployment
-from fleet.operator.sources import DEPLOYMENTS, SOURCES, Books, ResourceSource
+from fleet.operator.books import DEPLOYMENTS, SOURCES, Books
+from fleet.operator.sources import ResourceSource
 from fleet.operator.state import FleetState
 
 

@@ -5,8 +5,7 @@ pair. Every text is checked once, and equal names come back as the same object: 
 identity check, and a hundred thousand pairs do not hold a hundred thousand copies of their names.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from operator import itemgetter
 
 from fleet import wire
@@ -21,18 +20,20 @@ _INFO = "info."
 class PairKeys:
     """The names that one operator has seen. Each method raises the WireError of `fleet.wire`'s parser of that key.
 
-    Beyond `pairs_max` pairs, the one not seen for longest is forgotten: it is parsed again when it comes back, as an
-    equal, new object.
+    With `pairs_max` pairs all of them are forgotten: each is parsed again when it comes back, as an equal, new object.
+    (To forget the one not seen for longest, each that is seen had to be moved to the end of a list, which with hundreds
+    of thousands of them takes the memory longer than all else here.)
     """
 
     def __init__(self, *, pairs_max: int = 500_000) -> None:
-        self._pair = lru_cache(pairs_max)(wire.parse_desired_key)
+        self._pairs_max = pairs_max
+        self._pairs: dict[str, Pair] = {}
 
     def of_desired_key(self, key: str) -> Pair:
-        return self._pair(key)
+        return self._pairs.get(key) or self._new(key)
 
     def of_state_key(self, key: str) -> Pair:
-        return self._pair(after(_STATE, key))
+        return self.of_desired_key(after(_STATE, key))
 
     def of_heartbeat_key(self, key: str) -> DeviceId:
         return wire.device_id(after(_HEARTBEAT, key))
@@ -43,10 +44,10 @@ class PairKeys:
     # Each of many, in their order
 
     def of_desired_keys(self, keys: Sequence[str]) -> list[Pair]:
-        return list(map(self._pair, keys))
+        return [known or self._new(key) for known, key in zip(map(self._pairs.get, keys), keys, strict=True)]
 
     def of_state_keys(self, keys: Sequence[str]) -> list[Pair]:
-        return list(map(self._pair, _after(_STATE, keys)))
+        return self.of_desired_keys(_after(_STATE, keys))
 
     def of_heartbeat_keys(self, keys: Sequence[str]) -> list[DeviceId]:
         return list(map(wire.device_id, _after(_HEARTBEAT, keys)))
@@ -54,10 +55,17 @@ class PairKeys:
     def of_info_keys(self, keys: Sequence[str]) -> list[DeviceId]:
         return list(map(wire.device_id, _after(_INFO, keys)))
 
+    def _new(self, key: str) -> Pair:
+        pair = wire.parse_desired_key(key)
+        if len(self._pairs) >= self._pairs_max:
+            self._pairs.clear()
+        self._pairs[key] = pair
+        return pair
 
-def _after(prefix: str, keys: Sequence[str]) -> Iterable[str]:
+
+def _after(prefix: str, keys: Sequence[str]) -> list[str]:
     """As `after`, of each key."""
     # What stands between two texts in their order begins as both of them do.
     if min(keys).startswith(prefix) and max(keys).startswith(prefix):
-        return map(itemgetter(slice(len(prefix), None)), keys)
+        return list(map(itemgetter(slice(len(prefix), None)), keys))
     return [after(prefix, key) for key in keys]

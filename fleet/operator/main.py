@@ -26,6 +26,7 @@ from fleet.logs import get_logger
 from fleet.operator import collector, sources
 from fleet.operator.announcer import Announcer
 from fleet.operator.asking import Asking
+from fleet.operator.books import BESIDE, SOURCES, Books
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.desired_writer import DesiredWriter
 from fleet.operator.http import Health, HttpFace
@@ -62,7 +63,7 @@ class Operator:
     def __init__(self, settings: OperatorSettings) -> None:
         self.settings = settings
         self.state = FleetState(settings.stale_after_s)
-        self.recovery = Recovery(sources.SOURCES, sources.BESIDE)
+        self.recovery = Recovery(SOURCES, BESIDE)
         self.metrics = Metrics()
         self.health = Health()
         self.standstill = Standstill(self._stood_still)
@@ -155,7 +156,7 @@ class Operator:
 
         self._finish = finish
         asking = Asking(client, state, recovery)
-        books, keys = sources.Books(recovery, metrics, wake), PairKeys()
+        books, keys = Books(recovery, metrics, wake), PairKeys()
         now_s = asyncio.get_running_loop().time
         sinks: dict[Bucket, BucketSource[Pair] | BucketSource[DeviceId]] = {
             Bucket.DESIRED_STATE: sources.desired_source(state, books, keys, writer),

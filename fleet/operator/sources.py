@@ -1,4 +1,4 @@
-"""Folds what informers and replicas bring into the state, and keeps the recovery's books.
+"""Folds what informers and replicas bring into the state.
 
 Keys and values are parsed here, at the edge. What cannot be parsed is counted, logged once per key and left alone; one
 bad entry poisons nothing.
@@ -13,31 +13,24 @@ from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
 from fleet.errors import WireError
 from fleet.kube.objects import Deployment, Device
-from fleet.logs import get_logger
-from fleet.operator import collector
+from fleet.operator.books import (
+    DEPLOYMENTS,
+    DESIRED_STATE,
+    DEVICE_HEARTBEAT,
+    DEVICE_INFO,
+    DEVICE_STATE,
+    DEVICES,
+    Books,
+)
 from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_labels, decode_report
 from fleet.operator.keys import PairKeys
 from fleet.operator.loading import load_beats, load_desired, load_devices, load_infos, load_reports
-from fleet.operator.metrics import Metrics
-from fleet.operator.recovery import Recovery
 from fleet.operator.state import Cell, FleetState
 from fleet.wire import (
-    Bucket,
     DeploymentName,
     DeviceId,
     Pair,
 )
-
-DEPLOYMENTS = "deployments"
-DEVICES = "devices"
-DESIRED_STATE = Bucket.DESIRED_STATE.value
-DEVICE_STATE = Bucket.DEVICE_STATE.value
-DEVICE_HEARTBEAT = Bucket.DEVICE_HEARTBEAT.value
-DEVICE_INFO = Bucket.DEVICE_INFO.value
-SOURCES = (DEPLOYMENTS, DEVICES, DESIRED_STATE, DEVICE_STATE, DEVICE_HEARTBEAT)
-# Registration and the sweep wait for it, and nothing else does.
-BESIDE = (DEVICE_INFO,)
-_COMPLAINTS_MAX = 10_000
 
 T = TypeVar("T")
 N = TypeVar("N", Pair, DeviceId)
@@ -55,52 +48,6 @@ class StatusListener(Protocol):
 
     def heard(self, name: DeploymentName, *, status_changed: bool) -> None: ...
     def restarted(self) -> None: ...
-
-
-class Books:
-    """What every source does alike: recovery progress, the wake-up of writers, and complaints."""
-
-    def __init__(self, recovery: Recovery, metrics: Metrics, wake: Callable[[], None]) -> None:
-        self.recovery = recovery
-        self.metrics = metrics
-        self._wake = wake
-        self.after_replay: Callable[[], None] = lambda: None
-        self._log = get_logger("sources")
-        self._complained: set[tuple[str, str]] = set()
-
-    def wake(self) -> None:
-        """There is news for the writers; before everything is current they would not act on it."""
-        if self.recovery.converged:
-            self._wake()
-
-    def replay_started(self, source: str) -> None:
-        self.recovery.started(source)
-        self._log.info("replay_started", source=source)
-
-    def replayed(self, source: str) -> None:
-        was_current = self.recovery.sources[source].current
-        was_converged = self.recovery.converged
-        self.recovery.current(source)
-        if not was_current:
-            self._log.info("source_current", source=source, seen=self.recovery.sources[source].seen)
-        if self.recovery.converged and not was_converged:
-            self._log.info("converged")
-            collector.after_replay()
-        self.after_replay()
-        self.wake()
-
-    def lost(self, source: str, reason: str) -> None:
-        self.recovery.lost(source, reason)
-        self._log.warning("source_lost", source=source, reason=reason)
-
-    def malformed(self, source: str, key: str, reason: str) -> None:
-        self.metrics.malformed.labels(source).inc()
-        if (source, key) not in self._complained:
-            if len(self._complained) >= _COMPLAINTS_MAX:
-                # Better to say it twice than to remember every key for ever.
-                self._complained.clear()
-            self._complained.add((source, key))
-            self._log.warning("malformed", source=source, key=key, reason=reason)
 
 
 class _Source:

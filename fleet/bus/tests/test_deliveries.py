@@ -122,6 +122,12 @@ def test_whatever_is_odd_ends_them(odd: Callable[[bytes], bytes]) -> None:
     assert (len(found[0]), found[1]) == (1, len(first))
 
 
+@pytest.mark.parametrize("after", [b"X", b"XMSG a 7 1\r\nx\r\n"])
+def test_an_end_that_is_none_is_noticed(after: bytes) -> None:
+    """Of the last message of a run, too: what would be one stands for nothing."""
+    assert run_at(delivery(1) + delivery(2)[:-1] + after, 0, {b"7"}) is None
+
+
 @pytest.mark.parametrize("headers", [(), (b"A: b",)])
 @pytest.mark.parametrize(
     "odd",

@@ -1,10 +1,10 @@
 """Every source of one operator, fed by a test."""
 
 from fleet.operator import sources
+from fleet.operator.books import BESIDE, SOURCES, Books
 from fleet.operator.keys import PairKeys
 from fleet.operator.metrics import Metrics
 from fleet.operator.recovery import Recovery
-from fleet.operator.sources import BESIDE, SOURCES, Books
 from fleet.operator.state import FleetState
 from fleet.wire import DeploymentName, Pair
 

@@ -1,7 +1,7 @@
 """The sources of one operator that holds the Deployments of its first replay."""
 
+from fleet.operator.books import DEPLOYMENTS
 from fleet.operator.deployments_last import DeploymentsLast
-from fleet.operator.sources import DEPLOYMENTS
 from fleet.operator.tests.feeding import Fed
 from fleet.operator.tests.samples import deployment
 

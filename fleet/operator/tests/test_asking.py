@@ -8,8 +8,8 @@ from nats.errors import ConnectionClosedError
 from structlog.testing import capture_logs
 
 from fleet.operator.asking import Asking
+from fleet.operator.books import DEVICES, SOURCES
 from fleet.operator.recovery import Recovery
-from fleet.operator.sources import DEVICES, SOURCES
 from fleet.operator.tests.samples import D1, D2, device, fleet_state
 from fleet.operator.tests.turns import Clock, turn
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fleet.operator.sources import DEPLOYMENTS
+from fleet.operator.books import DEPLOYMENTS
 from fleet.operator.tests.holding import Held
 from fleet.operator.tests.samples import DB, WEB, deployment
 from fleet.operator.tests.turns import running, turn

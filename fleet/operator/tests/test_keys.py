@@ -78,18 +78,34 @@ def test_names_are_shared() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """Beyond the bounds the pair not seen for longest is forgotten, and comes back as an equal, new object."""
+    """One more than the bound, and all are forgotten: they come back as equal, new objects."""
     keys = PairKeys(pairs_max=2)
-    first = keys.of_desired_key("d1.web")
-    keys.of_desired_key("d2.web")
+    first, _ = keys.of_desired_keys(["d1.web", "d2.web"])
     assert keys.of_desired_key("d1.web") is first
     keys.of_desired_key("d3.web")
-    assert keys.of_desired_key("d1.web") is first
-    keys.of_desired_key("d4.web")
-    keys.of_desired_key("d5.web")
     again = keys.of_desired_key("d1.web")
     assert again == first
     assert again is not first
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "state.", "heartbeat.", "info."]), texts), min_size=1, max_size=4))
+def test_many_keys_at_once(parts: list[tuple[str, str]]) -> None:
+    """Each is what it is by itself; if some are refused, all are, in the words of one of them."""
+    keys, several = PairKeys(pairs_max=2), [prefix + text for prefix, text in parts]
+    for one, many in (
+        (keys.of_desired_key, keys.of_desired_keys),
+        (keys.of_state_key, keys.of_state_keys),
+        (keys.of_heartbeat_key, keys.of_heartbeat_keys),
+        (keys.of_info_key, keys.of_info_keys),
+    ):
+        alone = [verdict(one, key) for key in several]
+        refusals = [known for known in alone if isinstance(known, str) and known.startswith("refused: ")]
+        if refusals:
+            with pytest.raises(WireError) as error:
+                many(several)
+            assert f"refused: {error.value}" in refusals
+        else:
+            assert many(several) == alone
 
 
 def test_refusals_are_not_remembered() -> None:

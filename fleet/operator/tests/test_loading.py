@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fleet.bus.entry import Entries, Entry
 from fleet.kube.objects import Device
-from fleet.operator.sources import DEVICES, BucketSource
+from fleet.operator.books import DEVICES
+from fleet.operator.sources import BucketSource
 from fleet.operator.state import FleetState
 from fleet.operator.tests.feeding import Fed
 from fleet.operator.tests.samples import EPOCH, deployment, device, report, report_bytes

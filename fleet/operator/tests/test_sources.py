@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
-from fleet.operator import sources
+from fleet.operator import books
 from fleet.operator.tests.feeding import Fed
 from fleet.operator.tests.samples import EPOCH, deployment, device, pair
 from fleet.wire import Heartbeat, desired_key
@@ -137,7 +137,7 @@ def test_a_key_that_cannot_be_parsed_is_left_alone(fed: Fed, key: str) -> None:
 @pytest.mark.rule("R9")
 def test_complaints_do_not_pile_up(fed: Fed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past a bound they are forgotten: a key may then be complained about once more."""
-    monkeypatch.setattr(sources, "_COMPLAINTS_MAX", 2)
+    monkeypatch.setattr(books, "_COMPLAINTS_MAX", 2)
     with capture_logs() as logs:
         for key in ("a", "b", "a", "c", "a"):
             fed.reports.entries(Entries.of(Entry(key, 5, b"x")))

@@ -19,7 +19,7 @@ from fleet.bus.tap import TappedClient
 from fleet.errors import PeerAway
 from fleet.kube.client import KubeClient
 from fleet.kube.informer import Informer
-from fleet.operator import sources
+from fleet.operator.books import BESIDE, SOURCES
 from fleet.operator.deployments_last import DeploymentsLast
 from fleet.operator.main import Loop, Operator
 from fleet.operator.sources import BucketSource, ResourceSource
@@ -172,7 +172,7 @@ async def test_what_was_opened_is_closed(wired: Wired) -> None:
 async def test_five_sources_and_one_beside(started: Wired) -> None:
     """Each has a follower of its own; the Deployments are current when all that they brought is folded."""
     async with running(started.loops["deployments-last"]()):
-        for name in (*sources.SOURCES, *sources.BESIDE):
+        for name in (*SOURCES, *BESIDE):
             assert not started.operator.recovery.converged
             sink = started.sink(name)
             sink.replay_started()
@@ -196,7 +196,7 @@ async def test_news_wake_every_writer(wired: Wired) -> None:
         assert isinstance(devices, ResourceSource)
         deployments.upsert(deployment(finalizers=()))
         devices.upsert(device(finalizers=()))
-        for name in (*sources.BESIDE, *sources.SOURCES):
+        for name in (*BESIDE, *SOURCES):
             assert (wired.nats.broker.writes, kube.verbs("patch", "patch-status")) == ([], [])
             wired.sink(name).replayed()
         await turn()
@@ -286,7 +286,7 @@ async def test_a_standstill_makes_every_source_doubtful(started: Wired, monkeypa
     rechecked: list[str] = []
     monkeypatch.setattr(KvReplica, "recheck", lambda _, reason: rechecked.append(reason))
     async with running(started.loops["deployments-last"]()):
-        for name in (*sources.SOURCES, *sources.BESIDE):
+        for name in (*SOURCES, *BESIDE):
             started.sink(name).replayed()
         await turn()
     assert started.operator.recovery.converged
@@ -294,7 +294,7 @@ async def test_a_standstill_makes_every_source_doubtful(started: Wired, monkeypa
         started.operator._stood_still(5.04)
     assert rechecked == ["this process stood still for 5.0 s"] * 4
     recovery = started.operator.recovery
-    assert [name for name in sources.SOURCES if not recovery.sources[name].current] == ["deployments", "devices"]
+    assert [name for name in SOURCES if not recovery.sources[name].current] == ["deployments", "devices"]
     assert not recovery.converged
     assert [line["seconds"] for line in logs if line["event"] == "stood_still"] == [5.0]
     assert b"fleet_standstills_total 1.0" in started.operator.metrics.render(recovery)

@@ -1,8 +1,8 @@
 """The parts of an operator without its loops, on two peers in memory."""
 
 from fleet.kube.objects import Deployment, Device
-from fleet.operator import sources
 from fleet.operator.announcer import Announcer
+from fleet.operator.books import BESIDE, SOURCES
 from fleet.operator.http import Health
 from fleet.operator.metrics import Metrics
 from fleet.operator.parts import Parts
@@ -22,7 +22,7 @@ class World:
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         self.state = fleet_state()
-        self.recovery = Recovery(sources.SOURCES, sources.BESIDE)
+        self.recovery = Recovery(SOURCES, BESIDE)
         self.metrics = Metrics()
         self.health = Health()
         self.broker = Broker()

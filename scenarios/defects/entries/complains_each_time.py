@@ -1,6 +1,6 @@
 """A malformed key is named in the log each time that it is read, and not once."""
 
-from fleet.operator.sources import Books
+from fleet.operator.books import Books
 from scenarios.defects.defect import Defect
 
 
