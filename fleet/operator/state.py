@@ -369,11 +369,13 @@ class FleetState:
                 self._resettle(pair)
             return
         # Nothing counts yet: what a first replay brings.
-        values = {pair: self.desired[pair].value for pair in keys}
-        distinct = {id(value): value for value in values.values() if value is not None}
-        wanted = {key for key, value in distinct.items() if self._comparisons.is_wanted(deployment, value)}
-        self._settled.difference_update(keys)
-        self._settled.update([pair for pair, value in values.items() if id(value) in wanted])
+        cells, is_wanted, settled = self.desired, self._comparisons.is_wanted, self._settled
+        for pair in keys:
+            value = cells[pair].value
+            if value is not None and is_wanted(deployment, value):
+                settled.add(pair)
+            else:
+                settled.discard(pair)
         self.dirty_pairs |= keys
 
     def _reclassify(self, pair: Pair) -> None:
