@@ -135,7 +135,7 @@ class Informer(Generic[T]):
 
     @asynccontextmanager
     async def _counting(self) -> AsyncIterator[None]:
-        """Ask beside the list how many there are: it can wait for neither, and the list does not depend on it."""
+        """Ask beside the list how many there are: neither has to wait for the other. The list fails with it."""
 
         async def expect() -> None:
             self._sink.expecting(await pages.count(self._client, self._resource))

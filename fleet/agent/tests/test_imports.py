@@ -6,7 +6,7 @@ import sys
 
 PARTS = [
     *(f"fleet.agent.{part}" for part in ("inbox", "link", "outbox", "own_key", "pausing", "pulse", "recall", "serve")),
-    *(f"fleet.bus.{part}" for part in ("api", "connection", "direct", "entry", "reads", "tap", "tap_parser", "writes")),
+    *(f"fleet.bus.{part}" for part in ("api", "connection", "direct", "entry", "reads", "steady", "writes")),
 ]
 FORBIDDEN = {"aiohttp", "kubernetes", "msgspec", "multidict", "prometheus_client", "pydantic", "yaml"}
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,10 @@ from harness.env import Foundation
 from harness.faults.blackhole import Blackhole
 from harness.faults.fault import mend, strike
 from harness.faults.tests.links import PROVED, proved_without_teeth, struck
-from harness.services.veth_link import VethLink, veth_link
+from harness.services.kernel_things import NETNS_FOLDER
+from harness.services.veth_link import _DEVICES, VethLink, _device, veth_link
 
 pytestmark = pytest.mark.needs("netns")
-
-
-def devices() -> set[str]:
-    """Ours: others may come and go meanwhile."""
-    return {path.name for path in Path("/sys/class/net").glob("fp-*")}
 
 
 @pytest.fixture
@@ -92,9 +87,9 @@ async def test_it_ends_what_it_was_given(foundation: Foundation, broker: Broker)
 
 async def test_nothing_is_left(foundation: Foundation, broker: Broker) -> None:
     """Neither a device nor a namespace, though it was struck and never healed."""
-    before = devices()
     async with veth_link("cable", broker.server.address, warden=foundation.warden, recorder=broker.recorder) as link:
-        assert len(devices() - before) == 1
+        mine = {_DEVICES / _device(link._netns), NETNS_FOLDER / link._netns}
+        assert {path for path in mine if path.exists()} == mine
         await strike(Blackhole(link), broker.recorder)
     assert not foundation.warden.registered_things
-    assert devices() <= before
+    assert not [path for path in mine if path.exists()]
