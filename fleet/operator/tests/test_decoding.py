@@ -211,6 +211,7 @@ SAMPLE = report_bytes(report(seconds=0.25))
     "values",
     [
         pytest.param([b'{"a":1},{"b":2}', b'{"c":"}', b'{"}'], id="cut at commas"),
+        pytest.param([SAMPLE + b"\n" + SAMPLE], id="two lines alone"),
         pytest.param([SAMPLE + b"\n" + SAMPLE, b""], id="two lines in one"),
         pytest.param([b"", SAMPLE + b"\n" + SAMPLE], id="two lines in another one"),
         pytest.param([SAMPLE[:20] + b"\n" + SAMPLE[20:], SAMPLE], id="a line break within"),
