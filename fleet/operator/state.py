@@ -285,7 +285,7 @@ class FleetState:
         """These pairs are matched from now on. A replay passes here once for each of them."""
         tally = self.tallies[deployment]
         self.matched[deployment].update(devices)
-        pairs = self._pairs(deployment, devices)
+        pairs = [Pair(device, deployment) for device in devices]
         standings = list(map(self._standing, pairs))
         self._standings.update(zip(pairs, standings, strict=True))
         tally.unsettled += len(pairs) - len(self._settled.intersection(pairs))
@@ -300,15 +300,6 @@ class FleetState:
                 self._judge(pair)
         self.dirty_pairs.update(pairs)
         self.dirty_status.add(deployment)
-
-    def _pairs(self, deployment: DeploymentName, devices: Collection[DeviceId]) -> list[Pair]:
-        """Pairs of these devices; those of keys that we know are the very objects, which are found faster."""
-        wanted = set(devices)
-        pairs = [pair for pair in self._keys_of_deployment[deployment] if pair.device in wanted]
-        if len(pairs) < len(wanted):
-            wanted.difference_update([pair.device for pair in pairs])
-            pairs += [Pair(device, deployment) for device in wanted]
-        return pairs
 
     def _unlink(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
