@@ -13,8 +13,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from fleet.kube.objects import Deployment, Device
+from fleet.operator.desired_keys import Cell
 from fleet.operator.matching import eligible, selects
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.wire import DeploymentName, DeviceId, Pair
 
 
@@ -47,28 +48,28 @@ class Fresh:
 
 def decide_pair(state: FleetState, pair: Pair) -> Put | Delete | None:
     """The write that brings one key of desired-state to what it should be; the sweep's own are left to it."""
-    cell = state.desired.get(pair)
+    cell = state.desired.cells.get(pair)
     deployment = state.deployments.get(pair.deployment)
-    if deployment is not None and state.is_matched(pair):
-        if state.is_settled(pair):
+    if deployment is not None and pair in state.standings:
+        if state.desired.is_settled(pair):
             return None
-        return _put(deployment, pair, cell, vanished=pair in state.vanished)
-    if pair in state.unwanted and is_told(state, pair):
+        return _put(deployment, pair, cell, vanished=pair in state.desired.vanished)
+    if pair in state.unwanted.pairs and is_told(state, pair):
         return _delete(pair, cell)
     return None
 
 
 def decide_swept(state: FleetState, pair: Pair) -> Delete | None:
     """The delete of a pair that the sweep has released, if nobody wants it still."""
-    if pair not in state.unwanted or not (is_told(state, pair) or is_orphan(state, pair)):
+    if pair not in state.unwanted.pairs or not (is_told(state, pair) or is_orphan(state, pair)):
         return None
-    return _delete(pair, state.desired.get(pair))
+    return _delete(pair, state.desired.cells.get(pair))
 
 
 def confirm(state: FleetState, decision: Put | Delete, fresh: Fresh) -> Put | Delete | None:
     """Decide again on fresh objects: the same write, or another value for it, or None if they speak against it."""
     pair = decision.pair
-    cell = state.desired.get(pair)
+    cell = state.desired.cells.get(pair)
     if (cell.revision if cell is not None else 0) != decision.expected:
         # Somebody has written meanwhile.
         return None

@@ -74,7 +74,7 @@ class DesiredWriter:
 
     def trouble(self, name: DeploymentName) -> Trouble | None:
         """Why keys of a Deployment could not be written, as long as some are still to be."""
-        if not self._state.tallies[name].unsettled and not self._state.unwanted_of_deployment[name]:
+        if not self._state.standings.tallies[name].unsettled and not self._state.unwanted.of_deployment[name]:
             # Another operator may have done it.
             self._troubles.pop(name, None)
         return self._troubles.get(name)
@@ -155,7 +155,7 @@ class DesiredWriter:
             again = confirm(self._state, decision, fresh)
             if again is not None:
                 confirmed.append(again)
-            elif decision.pair in self._state.unwanted or not self._state.is_settled(decision.pair):
+            elif decision.pair in self._state.unwanted.pairs or not self._state.desired.is_settled(decision.pair):
                 # Our view is behind, or somebody wrote: what is still to be done is decided on the news.
                 failed.append(decision.pair)
         return await bounded(_WRITES_AT_ONCE_MAX, confirmed, lambda d: self._bring(d, epoch, failed))
@@ -223,12 +223,12 @@ class DesiredWriter:
     def _holds(self, decision: Decision) -> bool:
         """Whether the state still asks for this write: news may have come since it was decided."""
         pair = decision.pair
-        cell = self._state.desired.get(pair)
+        cell = self._state.desired.cells.get(pair)
         if (cell.revision if cell is not None else 0) != decision.expected:
             return False
         if isinstance(decision, Delete):
-            return pair in self._state.unwanted
-        return self._state.is_matched(pair) and not self._state.is_settled(pair)
+            return pair in self._state.unwanted.pairs
+        return pair in self._state.standings and not self._state.desired.is_settled(pair)
 
     def _in_trouble(self, name: DeploymentName, reason: str) -> None:
         if name not in self._troubles:

@@ -45,7 +45,7 @@ def decide_deployment(state: FleetState, name: DeploymentName) -> SetFinalizers 
     others = tuple(f for f in deployment.finalizers if f != FINALIZER)
     held = len(others) < len(deployment.finalizers)
     if deployment.deleting:
-        if not held or state.unwanted_of_deployment[name]:
+        if not held or state.unwanted.of_deployment[name]:
             return None
         return SetFinalizers("deployments", name, deployment.resource_version, others)
     if held:
@@ -64,7 +64,7 @@ def decide_device(state: FleetState, name: DeviceId) -> SetFinalizers | Register
     held = len(others) < len(device.finalizers)
     if not device.deleting:
         return None if held else SetFinalizers("devices", name, device.resource_version, (*others, FINALIZER))
-    if not held or state.unwanted_of_device[name]:
+    if not held or state.unwanted.of_device[name]:
         return None
     reported = state.reported(name)
     if name in state.infos or reported:

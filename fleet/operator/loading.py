@@ -13,8 +13,9 @@ from fleet.bus.entry import Entries
 from fleet.errors import WireError
 from fleet.kube.objects import Device
 from fleet.operator.decoding import DesiredDecoder, check_heartbeats, decode_all_labels, decode_reports
+from fleet.operator.desired_keys import Cell
 from fleet.operator.keys import PairKeys
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.wire import DeviceId
 
 N = TypeVar("N")
@@ -33,7 +34,8 @@ def load_desired(state: FleetState, keys: PairKeys, decoder: DesiredDecoder, ent
         return False
     pairs, desired = read
     cells = [Cell(revision, value, False) for revision, value in zip(entries.revisions, desired, strict=True)]
-    return state.load_desired(dict(zip(pairs, cells, strict=True)), len(entries))
+    state.load_desired(pairs, cells)
+    return True
 
 
 def load_reports(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
@@ -46,7 +48,8 @@ def load_reports(state: FleetState, keys: PairKeys, entries: Entries) -> bool:
     events_s = [report.last_event_at.timestamp() for report in reports]
     if any(map(operator.gt, events_s, entries.times_s)):
         return False
-    return state.load_reports(dict(zip(pairs, reports, strict=True)), len(entries))
+    state.load_reports(pairs, reports)
+    return True
 
 
 def load_beats(state: FleetState, keys: PairKeys, entries: Entries) -> bool:

@@ -23,9 +23,10 @@ from fleet.operator.books import (
     Books,
 )
 from fleet.operator.decoding import DesiredDecoder, check_heartbeat, decode_labels, decode_report
+from fleet.operator.desired_keys import Cell
 from fleet.operator.keys import PairKeys
 from fleet.operator.loading import load_beats, load_desired, load_devices, load_infos, load_reports
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.wire import (
     DeploymentName,
     DeviceId,

@@ -1,8 +1,7 @@
 """What the operator knows: a fold of events, O(1) per report, free of I/O and of clocks (times are arguments).
 
 Invariants:
-- `matched[d]` holds exactly the devices that Deployment `d` selects and that are neither blocked nor being deleted.
-- `tallies[d]` counts the pairs of `matched[d]` by standing; it is adjusted, never recounted.
+- `standings` holds exactly the pairs that a Deployment selects and whose device is neither blocked nor being deleted.
 - `unwanted` holds exactly the pairs that no Deployment wants and that a device may still run: the key is live, or it
   left no trace while the device reports about it.
 - During the first replay `unwanted` is not kept (see `judge_later`).
@@ -11,30 +10,20 @@ Invariants:
 - An older event time never overwrites a newer one, and none is later than the broker's own time of the report.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import filterfalse
 
 import msgspec
 
 from fleet.kube.objects import Deployment, Device
-from fleet.operator.comparing import Comparisons
 from fleet.operator.decoding import Report
-from fleet.operator.liveness import Liveness, Verdict
+from fleet.operator.desired_keys import Cell, DesiredKeys
+from fleet.operator.liveness import Liveness
 from fleet.operator.matching import Matcher
-from fleet.operator.tally import STANDING_OF_PHASE, Failure, Standing, Tally
-from fleet.wire import DeploymentName, DesiredState, DeviceId, Pair
-
-_COUNTED = {Verdict.SILENT: Standing.STALE, Verdict.UNKNOWN: Standing.UNDECIDED}
-
-
-class Cell(msgspec.Struct, frozen=True, gc=False):
-    """What the desired-state bucket holds under a key; `value` is None for a delete marker or malformed bytes."""
-
-    revision: int
-    value: DesiredState | None
-    deleted: bool
+from fleet.operator.pairs import PairSet, PairTable
+from fleet.operator.standings import Standings
+from fleet.operator.unwanted import Unwanted
+from fleet.wire import DeploymentName, DeviceId, Pair
 
 
 class FleetState:
@@ -45,32 +34,21 @@ class FleetState:
         self.devices: dict[DeviceId, Device] = {}
         # Labels of each device that has introduced itself.
         self.infos: dict[DeviceId, Mapping[str, str]] = {}
-        self.reports: dict[Pair, Report] = {}
-        self.desired: dict[Pair, Cell] = {}
+        self.reports: PairTable[Report] = PairTable()
+        self.desired = DesiredKeys()
         self.liveness = Liveness(stale_after_s)
+        self.standings = Standings(self.reports, self.desired, self.liveness)
         # Objects that are there and that we cannot read: nobody knows what they want.
         self.unreadable_deployments: set[str] = set()
         self.unreadable_devices: set[str] = set()
-        self.matched: defaultdict[DeploymentName, set[DeviceId]] = defaultdict(set)
-        self.tallies: defaultdict[DeploymentName, Tally] = defaultdict(Tally)
-        self.unwanted: set[Pair] = set()
-        self.unwanted_of_deployment: Counter[DeploymentName] = Counter()
-        self.unwanted_of_device: Counter[DeviceId] = Counter()
-        self.live_keys = 0
+        self.unwanted = Unwanted()
         # Resources whose definition was being deleted when it was looked at last: nothing is taken away meanwhile.
         self.definitions_going: tuple[str, ...] = ()
-        # Keys that were live and then gone without a marker.
-        self.vanished: set[Pair] = set()
-        self.dirty_pairs: set[Pair] = set()
+        self.dirty_pairs = PairSet()
         self.dirty_status: set[DeploymentName] = set()
         self.dirty_deployments: set[DeploymentName] = set()
         self.dirty_devices: set[DeviceId] = set()
         self._matcher = Matcher()
-        self._comparisons = Comparisons()
-        self._keys_of_deployment: defaultdict[DeploymentName, set[Pair]] = defaultdict(set)
-        self._reports_of_device: defaultdict[DeviceId, set[DeploymentName]] = defaultdict(set)
-        self._standings: dict[Pair, Standing] = {}
-        self._settled: set[Pair] = set()
         self._judging = True
 
     # Events of the Kubernetes API
@@ -87,27 +65,26 @@ class FleetState:
             deployment.generation,
             deployment.score,
         ):
-            self._comparisons.forget(name)
-            self._settle_keys(deployment)
+            self._settle_keys(name)
         if old is None or old.selector != deployment.selector or old.deleting != deployment.deleting:
             self._matcher.put_deployment(deployment)
-            selected = self._matcher.devices_of(name)
-            self._link(name, selected - self.matched[name])
-            self._unlink([Pair(device, name) for device in self.matched[name] - selected])
+            matched, selected = self.standings.devices_of(name), self._matcher.devices_of(name)
+            gone = matched - selected
+            self._link(name, selected - matched)
+            for device in gone:
+                self._unlink(Pair(device, name))
 
     def remove_deployment(self, name: DeploymentName) -> None:
         self.unreadable_deployments.discard(name)
         if self.deployments.pop(name, None) is None:
             return
         self._matcher.drop_deployment(name)
-        self._comparisons.forget(name)
-        self._unlink([Pair(device, name) for device in self.matched[name]])
-        for pair in self._keys_of_deployment[name]:
-            self._resettle(pair)
+        for device in list(self.standings.devices_of(name)):
+            self._unlink(Pair(device, name))
+        self._settle_keys(name)
         for dirty in (self.dirty_status, self.dirty_deployments):
             dirty.discard(name)
-        del self.matched[name]
-        self.tallies.pop(name, None)
+        self.standings.drop(name)
 
     def upsert_device(self, device: Device) -> None:
         name = device.name
@@ -120,7 +97,8 @@ class FleetState:
         if selecting != known:
             for deployment in selecting - known:
                 self._link(deployment, (name,))
-            self._unlink([Pair(name, deployment) for deployment in known - selecting])
+            for deployment in known - selecting:
+                self._unlink(Pair(name, deployment))
 
     def remove_device(self, name: DeviceId) -> None:
         known = self.devices.pop(name, None) is not None
@@ -132,7 +110,8 @@ class FleetState:
             return
         selecting = self._matcher.deployments_of(name)
         self._matcher.drop_device(name)
-        self._unlink([Pair(name, deployment) for deployment in selecting])
+        for deployment in selecting:
+            self._unlink(Pair(name, deployment))
 
     # Events of the buckets
 
@@ -149,44 +128,27 @@ class FleetState:
         if report is None:
             if self.reports.pop(pair, None) is None:
                 return
-            self._reports_of_device[pair.device].discard(pair.deployment)
             self.dirty_devices.add(pair.device)
         else:
             if stored_at is not None and report.last_event_at > stored_at:
                 # A clock that runs ahead must not win for as long as it does.
                 report = msgspec.structs.replace(report, last_event_at=stored_at)
             old = self.reports.get(pair)
-            if old is None:
-                self._reports_of_device[pair.device].add(pair.deployment)
-            elif old.last_event_at > report.last_event_at:
+            if old is not None and old.last_event_at > report.last_event_at:
                 return
             self.reports[pair] = report
-        if self._judging:
-            self._judge(pair)
+        self._judge(pair)
         self._reclassify(pair)
 
     def desire(self, pair: Pair, cell: Cell | None) -> None:
         """Fold in what the desired-state bucket holds for a pair; None if the key left no trace."""
-        old = self.desired.get(pair)
-        was_live = old is not None and not old.deleted
-        if cell is None:
-            self.desired.pop(pair, None)
-            self._keys_of_deployment[pair.deployment].discard(pair)
-            if was_live:
-                self.vanished.add(pair)
-        else:
-            self.desired[pair] = cell
-            if old is None:
-                self._keys_of_deployment[pair.deployment].add(pair)
-                self.vanished.discard(pair)
-        self.live_keys += (cell is not None and not cell.deleted) - was_live
-        if pair.deployment in self.deployments or pair in self._settled:
-            self._resettle(pair)
-        else:
-            # Nobody asks for it, as far as we know.
-            self.dirty_pairs.add(pair)
-            if self._judging:
-                self._judge(pair)
+        self.desired.put(pair, cell)
+        step = self.desired.settle(pair, self.deployments.get(pair.deployment))
+        if self.standings.settled(pair, step):
+            self.dirty_status.add(pair.deployment)
+        self.dirty_pairs.add(pair)
+        self._judge(pair)
+        self._reclassify(pair)
 
     def beat(self, device: DeviceId, at_s: float) -> None:
         """A heartbeat that the broker stored at `at_s` (its Unix time)."""
@@ -204,9 +166,8 @@ class FleetState:
         for device in changed:
             self._reclassify_device(device)
         if unheard:
-            for device, reports in self._reports_of_device.items():
-                if reports and not self.liveness.has_beat(device):
-                    self._reclassify_device(device)
+            for device in {pair.device for pair in self.reports if not self.liveness.has_beat(pair.device)}:
+                self._reclassify_device(device)
 
     # The first replay
 
@@ -226,28 +187,13 @@ class FleetState:
             self._matcher.put_device(device)
         return True
 
-    def load_desired(self, cells: Mapping[Pair, Cell], count: int) -> bool:
-        """Fold in what `count` live keys hold while `loading`; False, and nothing was done, if one was told before."""
-        if len(cells) != count or not self.desired.keys().isdisjoint(cells):
-            return False
-        self.desired.update(cells)
-        self.vanished.difference_update(cells)
-        self.live_keys += count
-        self.dirty_pairs.update(cells)
-        keys_of = self._keys_of_deployment
-        for pair in cells:
-            keys_of[pair.deployment].add(pair)
-        return True
+    def load_desired(self, pairs: Sequence[Pair], cells: Sequence[Cell]) -> None:
+        """As `desire`, while `loading`, of live keys; each is marked by what comes later."""
+        self.desired.load(pairs, cells)
 
-    def load_reports(self, reports: Mapping[Pair, Report], count: int) -> bool:
-        """Fold in `count` reports while `loading`; False, and nothing was done, if one was told before."""
-        if len(reports) != count or not self.reports.keys().isdisjoint(reports):
-            return False
-        self.reports.update(reports)
-        reports_of = self._reports_of_device
-        for device, deployment in reports:
-            reports_of[device].add(deployment)
-        return True
+    def load_reports(self, pairs: Sequence[Pair], reports: Sequence[Report]) -> None:
+        """As `report`, while `loading`, of reports none of which is later than the broker's own time of it."""
+        self.reports.load(pairs, reports, self.report)
 
     def introduce_all(self, infos: Mapping[DeviceId, Mapping[str, str]]) -> None:
         """Fold in device-info entries."""
@@ -262,153 +208,61 @@ class FleetState:
         """Everything was replayed: make `unwanted`, and keep it."""
         self._judging = True
         self.dirty_status.update(self.deployments)
-        for pairs in (self.desired, self.reports):
-            for pair in list(filterfalse(self._standings.__contains__, pairs)):
-                self._judge(pair)
+        for deployment, cells in self.desired.cells.rows():
+            self.dirty_pairs.update_row(deployment, cells)
+        for table in (self.desired.cells, self.reports):
+            for deployment, row in table.rows():
+                for device in row.keys() - self.standings.devices_of(deployment):
+                    self._judge(Pair(device, deployment))
 
     # Questions
 
-    def is_matched(self, pair: Pair) -> bool:
-        return pair in self._standings
-
-    def is_settled(self, pair: Pair) -> bool:
-        """Whether the key holds this very Deployment's score."""
-        return pair in self._settled
-
     def reported(self, device: DeviceId) -> list[Pair]:
         """The pairs that a device reports about."""
-        return [Pair(device, deployment) for deployment in sorted(self._reports_of_device.get(device, ()))]
+        return sorted(Pair(device, deployment) for deployment, row in self.reports.rows() if device in row)
 
-    # Matching and counting
+    # What follows
 
     def _link(self, deployment: DeploymentName, devices: Collection[DeviceId]) -> None:
-        """These pairs are matched from now on. A replay passes here once for each of them."""
-        tally = self.tallies[deployment]
-        self.matched[deployment].update(devices)
-        pairs = [Pair(device, deployment) for device in devices]
-        standings = list(map(self._standing, pairs))
-        self._standings.update(zip(pairs, standings, strict=True))
-        tally.unsettled += len(pairs) - len(self._settled.intersection(pairs))
-        for standing, count in Counter(standings).items():
-            tally.counts[standing] += count
-        if Standing.FAILED in standings:
-            for pair, standing in zip(pairs, standings, strict=True):
-                if standing is Standing.FAILED:
-                    self._note_failure(pair, standing)
+        """These pairs are matched from now on."""
+        self.standings.link(deployment, devices)
         if self._judging:
-            for pair in pairs:
-                self._judge(pair)
-        self.dirty_pairs.update(pairs)
+            for device in devices:
+                self._judge(Pair(device, deployment))
+        self.dirty_pairs.update_row(deployment, devices)
         self.dirty_status.add(deployment)
 
-    def _unlink(self, pairs: Iterable[Pair]) -> None:
-        for pair in pairs:
-            self.matched[pair.deployment].discard(pair.device)
-            tally = self.tallies[pair.deployment]
-            tally.counts[self._standings.pop(pair)] -= 1
-            tally.unsettled -= pair not in self._settled
-            tally.set_failure(pair.device, None)
-            self._judge(pair)
-            self.dirty_pairs.add(pair)
-            self.dirty_status.add(pair.deployment)
+    def _unlink(self, pair: Pair) -> None:
+        """It is matched no more."""
+        self.standings.unlink(pair)
+        self._judge(pair)
+        self.dirty_pairs.add(pair)
+        self.dirty_status.add(pair.deployment)
+
+    def _settle_keys(self, name: DeploymentName) -> None:
+        """A Deployment is new, gone, or asks for something else."""
+        self.dirty_pairs.update_row(name, self.desired.settle_all(name, self.deployments.get(name)))
+        self.dirty_pairs.update_row(name, self.standings.devices_of(name))
+        self.standings.settled_anew(name)
 
     def _judge(self, pair: Pair) -> None:
         """Keep `unwanted` true for one pair."""
         if not self._judging:
             return
         unwanted = False
-        if pair not in self._standings:
-            cell = self.desired.get(pair)
+        if pair not in self.standings:
+            cell = self.desired.cells.get(pair)
             unwanted = pair in self.reports if cell is None else not cell.deleted
-        if unwanted != (pair in self.unwanted):
-            step = 1 if unwanted else -1
-            self.unwanted_of_deployment[pair.deployment] += step
-            self.unwanted_of_device[pair.device] += step
-            if unwanted:
-                self.unwanted.add(pair)
-            else:
-                self.unwanted.remove(pair)
-                # The last key of an object that is being deleted lets it go; nor is there anything left to complain of.
-                self.dirty_deployments.add(pair.deployment)
-                self.dirty_devices.add(pair.device)
-                self.dirty_status.add(pair.deployment)
-
-    def _resettle(self, pair: Pair) -> None:
-        """The key or its Deployment changed: compare them once, here, and not at every report."""
-        deployment, cell = self.deployments.get(pair.deployment), self.desired.get(pair)
-        value = cell.value if cell is not None else None
-        settled = deployment is not None and value is not None and self._comparisons.is_wanted(deployment, value)
-        if settled != (pair in self._settled):
-            if pair in self._standings:
-                self.tallies[pair.deployment].unsettled += -1 if settled else 1
-                self.dirty_status.add(pair.deployment)
-            if settled:
-                self._settled.add(pair)
-            else:
-                self._settled.discard(pair)
-        self.dirty_pairs.add(pair)
-        self._judge(pair)
-        self._reclassify(pair)
-
-    def _settle_keys(self, deployment: Deployment) -> None:
-        """A Deployment is new, or asks for something else: judge all keys that it has."""
-        name = deployment.name
-        keys, matched = self._keys_of_deployment[name], self.matched[name]
-        if matched:
-            self.dirty_pairs.update([Pair(device, name) for device in matched])
-            for pair in keys:
-                self._resettle(pair)
-            return
-        # Nothing counts yet: what a first replay brings.
-        cells, is_wanted, settled = self.desired, self._comparisons.is_wanted, self._settled
-        for pair in keys:
-            value = cells[pair].value
-            if value is not None and is_wanted(deployment, value):
-                settled.add(pair)
-            else:
-                settled.discard(pair)
-        self.dirty_pairs |= keys
+        if self.unwanted.put(pair, unwanted=unwanted) and not unwanted:
+            # The last key of an object that is being deleted lets it go; nor is there anything left to complain of.
+            self.dirty_deployments.add(pair.deployment)
+            self.dirty_devices.add(pair.device)
+            self.dirty_status.add(pair.deployment)
 
     def _reclassify(self, pair: Pair) -> None:
-        """An input of the pair's standing changed: move it between the counts if it is matched."""
-        old = self._standings.get(pair)
-        if old is None:
-            return
-        new = self._standing(pair)
-        if new is not old:
-            self._standings[pair] = new
-            counts = self.tallies[pair.deployment].counts
-            counts[old] -= 1
-            counts[new] += 1
-            self.dirty_status.add(pair.deployment)
-        if new is Standing.FAILED or old is Standing.FAILED:
-            self._note_failure(pair, new)
+        if self.standings.judge(pair):
             self.dirty_status.add(pair.deployment)
 
     def _reclassify_device(self, device: DeviceId) -> None:
         for deployment in self._matcher.deployments_of(device):
             self._reclassify(Pair(device, deployment))
-
-    def _standing(self, pair: Pair) -> Standing:
-        """A report counts while its device is not silent, the key is settled and the report is about that key."""
-        report = self.reports.get(pair)
-        if report is None:
-            return Standing.PENDING
-        if pair.device not in self.liveness.alive:
-            standing = _COUNTED.get(self.liveness.verdict(pair.device))
-            if standing is not None:
-                return standing
-        cell = self.desired.get(pair)
-        if cell is None or cell.value is None or pair not in self._settled:
-            return Standing.PENDING
-        owner = cell.value.owner
-        if report.uid != owner.uid or report.generation < owner.generation:
-            return Standing.PENDING
-        return STANDING_OF_PHASE[report.phase]
-
-    def _note_failure(self, pair: Pair, standing: Standing) -> None:
-        failure = None
-        if standing is Standing.FAILED:
-            report = self.reports[pair]
-            failure = Failure(report.last_event_at, pair.device, report.last_error or "")
-        self.tallies[pair.deployment].set_failure(pair.device, failure)

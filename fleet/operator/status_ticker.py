@@ -158,7 +158,7 @@ class StatusTicker:
         if self._gave_up or not self._recovery.converged or self._foreign or epoch != self._standstill.epoch:
             self._state.dirty_status.add(name)
             return False
-        tally = self._state.tallies[name]
+        tally = self._state.standings.tallies[name]
         status = decide_status(deployment, tally, self._now(), self._trouble(name))
         if status is None:
             if tally.counts[Standing.UNDECIDED]:

@@ -53,7 +53,7 @@ class Sweeper:
             await asyncio.sleep(_EVERY_S)
 
     async def _look(self, going: Sequence[str], now_s: Callable[[], float]) -> None:
-        pairs = sorted(self._state.unwanted)
+        pairs = sorted(self._state.unwanted.pairs)
         told = [pair for pair in pairs if is_told(self._state, pair)]
         if told and not going:
             self._writer.sweep(told)
@@ -72,7 +72,7 @@ class Sweeper:
             if not objects
         ]
         released = self.brake.release(
-            orphans, live_keys=self._state.live_keys, empty=empty, going=going, approved=approved, now_s=now_s()
+            orphans, live_keys=self._state.desired.live, empty=empty, going=going, approved=approved, now_s=now_s()
         )
         if released:
             self._writer.sweep(released)

@@ -223,7 +223,7 @@ def test_the_aggregate_is_the_operators() -> None:
     aggregate = DEPLOYMENT["status.aggregate"]
     state = fleet_state()
     state.upsert_deployment(deployment())
-    written = decide_status(deployment(), state.tallies[WEB], at(0))
+    written = decide_status(deployment(), state.standings.tallies[WEB], at(0))
     assert written is not None
     counts = dig(dict(written), "aggregate")
     assert isinstance(counts, dict)

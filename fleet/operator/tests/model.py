@@ -12,8 +12,9 @@ from itertools import product
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.decide import Delete, Put, decide_pair, decide_swept, is_orphan
 from fleet.operator.decoding import Report
+from fleet.operator.desired_keys import Cell
 from fleet.operator.liveness import Verdict
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.operator.tally import Failure, Standing
 from fleet.operator.tests.samples import LIMIT_S
 from fleet.wire import DeploymentName, DesiredState, DeviceId, Owner, Pair, Phase, deployment_name, device_id
@@ -265,27 +266,27 @@ class Twin:
         """Compare everything that the state adjusts with a recount."""
         state, model = self.state, self.model
         wanted = {p for p in PAIRS if model.wanted(p)}
-        assert {Pair(d, n) for n, devices in state.matched.items() for d in devices} == wanted
+        assert {Pair(d, n) for n in DEPLOYMENTS for d in state.standings.devices_of(n)} == wanted
         assert {Pair(d, n) for d in DEVICES for n in state._matcher.deployments_of(d)} == wanted
-        assert state._standings == {p: model.standing(p) for p in wanted}
-        assert {p for p in PAIRS if state.is_settled(p)} == {p for p in PAIRS if model.settled(p)}
-        assert state.tallies.keys() <= state.deployments.keys() == model.deployments.keys()
+        assert state.standings._standings == {p: model.standing(p) for p in wanted}
+        assert {p for p in PAIRS if state.desired.is_settled(p)} == {p for p in PAIRS if model.settled(p)}
+        assert state.standings.tallies.keys() <= state.deployments.keys() == model.deployments.keys()
         for name in DEPLOYMENTS:
-            tally = state.tallies[name] if name in state.deployments else None
+            tally = state.standings.tallies[name] if name in state.deployments else None
             if tally is not None:
                 assert tally.counts == model.counts(name)
                 assert tally.unsettled == model.unsettled(name)
                 assert tally.last_failure == model.last_failure(name)
-            assert state.unwanted_of_deployment[name] == sum(p.deployment == name for p in model.unwanted())
+            assert state.unwanted.of_deployment[name] == sum(p.deployment == name for p in model.unwanted())
         for d in DEVICES:
-            assert state.unwanted_of_device[d] == sum(p.device == d for p in model.unwanted())
+            assert state.unwanted.of_device[d] == sum(p.device == d for p in model.unwanted())
             assert state.reported(d) == sorted(p for p in model.reports if p.device == d)
-        assert state.unwanted == model.unwanted()
-        assert state.vanished == model.vanished
-        assert state.live_keys == sum(not stored.deleted for stored in model.cells.values())
+        assert state.unwanted.pairs == model.unwanted()
+        assert state.desired.vanished == model.vanished
+        assert state.desired.live == sum(not stored.deleted for stored in model.cells.values())
         assert state.reports == model.reports
         assert {p: decide_pair(state, p) for p in PAIRS} == {p: model.decision(p) for p in PAIRS}
-        assert {p for p in state.unwanted if is_orphan(state, p)} == model.orphans()
+        assert {p for p in state.unwanted.pairs if is_orphan(state, p)} == model.orphans()
         assert {p for p in PAIRS if decide_swept(state, p)} == {p for p in model.unwanted() if model.told(p)} | (
             model.orphans()
         )

@@ -6,8 +6,9 @@ from functools import cache
 
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.decoding import Report
+from fleet.operator.desired_keys import Cell
 from fleet.operator.lifecycle import FINALIZER
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.operator.tally import Standing
 from fleet.wire import (
     DeploymentName,
@@ -146,7 +147,7 @@ def report_bytes(report: Report) -> bytes:
 
 def counts(state: FleetState, name: DeploymentName = WEB) -> dict[Standing, int]:
     """How many pairs of a Deployment stand how, without zeros."""
-    return {standing: count for standing, count in state.tallies[name].counts.items() if count}
+    return {standing: count for standing, count in state.standings.tallies[name].counts.items() if count}
 
 
 def clean(state: FleetState) -> None:

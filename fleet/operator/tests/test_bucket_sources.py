@@ -7,9 +7,9 @@ import pytest
 
 from fleet.bus.entry import Entries, Entry
 from fleet.bus.replica import StreamFacts
+from fleet.operator.desired_keys import Cell
 from fleet.operator.liveness import Verdict
 from fleet.operator.sources import BucketSource
-from fleet.operator.state import Cell
 from fleet.operator.tests.feeding import Fed
 from fleet.operator.tests.samples import D1, EPOCH, cell, deployment, malformed, pair, report, report_bytes
 from fleet.wire import DeviceId, Heartbeat, Pair, desired_key, heartbeat_key, info_key, state_key
@@ -31,15 +31,15 @@ def test_a_desired_key_is_folded(fed: Fed) -> None:
     """A good value, malformed bytes, a marker and a key without a trace each become what decisions see."""
     key = desired_key(pair())
     fed.desired.entries(Entries.of(Entry(key, 5, GOOD)))
-    assert fed.state.desired[pair()] == cell(5)
+    assert fed.state.desired.cells[pair()] == cell(5)
     fed.desired.entries(Entries.of(Entry(key, 6, b"{")))
-    assert fed.state.desired[pair()] == malformed(6)
+    assert fed.state.desired.cells[pair()] == malformed(6)
     fed.desired.entries(Entries.of(Entry(key, 7, None)))
-    assert fed.state.desired[pair()] == Cell(7, None, deleted=True)
+    assert fed.state.desired.cells[pair()] == Cell(7, None, deleted=True)
     fed.desired.entries(Entries.of(Entry(key, 8, GOOD)))
     fed.desired.entries(Entries.of(Entry(key, 0, None)))
-    assert pair() not in fed.state.desired
-    assert pair() in fed.state.vanished
+    assert pair() not in fed.state.desired.cells
+    assert pair() in fed.state.desired.vanished
     assert fed.writer.keys == [pair()] * 5
     assert fed.malformed("desired-state") == 1
 
@@ -174,4 +174,4 @@ def test_desired_state_is_not_asked_for(fed: Fed) -> None:
 def test_an_unparsable_desired_key_is_left_alone(fed: Fed) -> None:
     """It is no pair's key: nobody is told, and nothing becomes unwanted by it."""
     fed.desired.entries(Entries.of(Entry("no-dot", 5, GOOD)))
-    assert (fed.writer.keys, fed.state.desired, fed.state.unwanted) == ([], {}, set())
+    assert (fed.writer.keys, dict(fed.state.desired.cells), fed.state.unwanted.pairs) == ([], {}, set())

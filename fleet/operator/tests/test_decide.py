@@ -4,7 +4,8 @@ import pytest
 
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.decide import Delete, Fresh, Put, confirm, decide_pair, decide_swept, is_orphan, is_told
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.desired_keys import Cell
+from fleet.operator.state import FleetState
 from fleet.operator.tests.samples import (
     D1,
     WEB,

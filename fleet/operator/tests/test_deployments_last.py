@@ -25,12 +25,12 @@ async def test_held_until_all_else_is_there(ran: Held, listed_at: int) -> None:
     steps = [source.replayed for source in ran.others]
     for step in [*steps[:listed_at], lambda: ran.list("web"), *steps[listed_at:]]:
         await turn()
-        assert (ran.state.deployments, ran.state.unwanted) == ({}, set())
+        assert (ran.state.deployments, ran.state.unwanted.pairs) == ({}, set())
         step()
         assert not ran.recovery.converged
     await turn()
     assert ran.state.deployments == {WEB: deployment()}
-    assert ran.state.unwanted == {pair(deployment="db")}
+    assert ran.state.unwanted.pairs == {pair(deployment="db")}
     assert ran.source == (1, 1, True, None)
     assert ran.recovery.converged
 
@@ -63,7 +63,7 @@ async def test_nothing_to_hold(ran: Held) -> None:
 async def test_judged_before_it_is_current(ran: Held) -> None:
     """The writers that hear of the convergence find all of it: the counts, what is unwanted, and nobody woke before."""
     seen: list[tuple[object, ...]] = []
-    ran.books._wake = lambda: seen.append((set(ran.state.deployments), set(ran.state.unwanted)))
+    ran.books._wake = lambda: seen.append((set(ran.state.deployments), set(ran.state.unwanted.pairs)))
     ran.desired.entries(Entries.of(Entry(desired_key(pair(deployment="old")), 5, deployment().wanted)))
     ran.replay_others()
     ran.list("web", "db")
@@ -92,8 +92,8 @@ async def test_after_the_first_replay_news_are_folded_at_once(ran: Held) -> None
     ran.wakes = 0
     ran.devices.upsert(device())
     ran.last.upsert(deployment("db"))
-    assert ran.state.matched == {WEB: {D1}, DB: {D1}}
-    assert ran.state.tallies[DB].counts[Standing.PENDING] == 1
+    assert ran.state.standings.devices_of(WEB) == ran.state.standings.devices_of(DB) == {D1}
+    assert ran.state.standings.tallies[DB].counts[Standing.PENDING] == 1
     ran.last.removed("web")
     assert WEB not in ran.state.deployments
     ran.last.malformed("db", "no score")
@@ -112,12 +112,12 @@ async def test_a_second_convergence_does_not_hold(ran: Held) -> None:
         source.lost("reset")
     ran.last.lost("reset")
     ran.desired.entries(Entries.of(Entry(desired_key(pair(deployment="db")), 5, deployment("db").wanted)))
-    assert ran.state.unwanted == {pair(deployment="db")}
+    assert ran.state.unwanted.pairs == {pair(deployment="db")}
     ran.devices.upsert(device())
     ran.last.replay_started()
     ran.last.upsert(deployment("db"))
-    assert ran.state.unwanted == set()
-    assert ran.state.is_settled(pair(deployment="db"))
+    assert ran.state.unwanted.pairs == set()
+    assert ran.state.desired.is_settled(pair(deployment="db"))
     ran.last.replayed()
     assert ran.source[2]
     ran.replay_others()
@@ -179,7 +179,7 @@ async def test_whenever_it_has_converged_everything_is_known(steps: list[tuple[s
                 assert is_listed
                 assert held.state.deployments == facts
                 assert held.state.unreadable_deployments == unreadable
-                assert held.state.unwanted == {pair(deployment=name) for name in NAMES if name not in facts}
+                assert held.state.unwanted.pairs == {pair(deployment=name) for name in NAMES if name not in facts}
         assert held.recovery.converged
 
 

@@ -34,7 +34,7 @@ async def test_a_failed_write_waits_before_it_is_tried_again(world: World, write
             assert len(world.broker.writes) == attempts
         world.broker.refuse = lambda _: None
         await clock.go_on(1.1)
-    assert world.state.dirty_pairs == set()
+    assert set(world.state.dirty_pairs) == set()
     assert world.count('fleet_desired_writes_total{operation="put",outcome="failed"}') == 5
     assert world.count('fleet_desired_writes_total{operation="put",outcome="stored"}') == 1
 

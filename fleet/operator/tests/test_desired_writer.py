@@ -71,7 +71,7 @@ async def test_a_conflict_is_decided_again(world: World, writer: DesiredWriter, 
         await show(world, writer)
         await clock.go_on(2)
     assert len(world.broker.writes) == 2
-    assert world.state.is_settled(pair())
+    assert world.state.desired.is_settled(pair())
     assert world.count('fleet_desired_writes_total{operation="put",outcome="conflict"}') == 1
     assert writer.trouble(WEB) is None
 

@@ -73,18 +73,16 @@ def known(fed: Fed) -> list[object]:
     """All that was folded, and all that waits for a decision; of an order only the one that means something."""
     state = fed.state
     return [
-        state.desired,
+        state.desired.cells,
         state.reports,
         state.infos,
         list(state.liveness.alive.items()),
         state.liveness._newest_s,
-        state.live_keys,
-        state.vanished,
-        state.unwanted,
+        state.desired.live,
+        state.desired.vanished,
+        state.unwanted.pairs,
         state.dirty_pairs,
         state.dirty_devices,
-        {name: pairs for name, pairs in state._keys_of_deployment.items() if pairs},
-        {name: of for name, of in state._reports_of_device.items() if of},
         [fed.malformed(bucket.value) for bucket in Bucket],
         [fed.recovery.sources[bucket.value].seen for bucket in Bucket],
     ]
@@ -138,8 +136,8 @@ def test_devices_at_once_and_one_by_one(lists: list[list[Device]], odd: set[str]
             fed.state.unreadable_devices,
             fed.state.dirty_devices,
             fed.state.dirty_pairs,
-            fed.state.matched,
-            fed.state.tallies,
+            fed.state.standings._standings,
+            fed.state.standings.tallies,
             fed.recovery.sources[DEVICES].seen,
         )
         for fed in (at_once, one_by_one)
@@ -164,15 +162,19 @@ def test_a_list_of_devices_is_loaded() -> None:
 @pytest.mark.parametrize("bucket", list(Bucket))
 def test_a_replay_is_loaded(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Good values of new keys take the short way while Deployments are held, and only then."""
+
+    def one_by_one(*_: object) -> None:
+        raise RuntimeError("one by one")
+
     for single in ("desire", "report", "beat", "introduce"):
-        monkeypatch.delattr(FleetState, single)
+        monkeypatch.setattr(FleetState, single, one_by_one)
     told = News(bucket, [Entry(key, 1 + n, GOOD[bucket][0], AT_S + 9) for n, key in enumerate(KEYS[bucket][:-1])])
     fed = Fed()
     fed.state.judge_later()
     feed(fed, told)
     assert fed.recovery.sources[bucket.value].seen == len(told.entries)
     fed.state.upsert_deployment(deployment())
-    with pytest.raises(AttributeError):
+    with pytest.raises(RuntimeError, match="one by one"):
         feed(fed, told)
 
 
@@ -192,9 +194,9 @@ def test_a_key_that_came_back() -> None:
     (key, *_), (value, *_) = KEYS[Bucket.DESIRED_STATE], GOOD[Bucket.DESIRED_STATE]
     for entry in (Entry(key, 1, value), Entry(key, 0, None)):
         feed(fed, News(Bucket.DESIRED_STATE, [entry]))
-    assert fed.state.vanished
+    assert fed.state.desired.vanished
     feed(fed, News(Bucket.DESIRED_STATE, [Entry(key, 2, value)]))
-    assert not fed.state.vanished
+    assert not fed.state.desired.vanished
 
 
 @pytest.mark.parametrize("bucket", [Bucket.DEVICE_STATE, Bucket.DEVICE_HEARTBEAT])

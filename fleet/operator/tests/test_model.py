@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.decide import Delete, Put, decide_pair, decide_swept, is_orphan, is_told
 from fleet.operator.decoding import Report
+from fleet.operator.desired_keys import Cell
 from fleet.operator.lifecycle import decide_deployment, decide_device
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.operator.tests.model import DEPLOYMENTS, DEVICES, PAIRS, Twin
 from fleet.operator.tests.samples import LIMIT_S, at, cell, deployment, device, malformed, marker, pair, report
 from fleet.wire import DeploymentName, DeviceId, Pair, Phase, decode_desired_state
@@ -131,7 +132,7 @@ def test_judging_after_a_replay_comes_to_the_same(
 
     for event, drain in [*((event, False) for event in before), *replayed]:
         fold(event)
-        assert (later.state.unwanted, later.state.unwanted_of_deployment.total()) == (set(), 0)
+        assert (later.state.unwanted.pairs, later.state.unwanted.of_deployment.total()) == (set(), 0)
         if drain:
             for state in (later.state, at_once.state):
                 state.dirty_pairs.clear()
@@ -145,7 +146,7 @@ def test_judging_after_a_replay_comes_to_the_same(
 
 
 def summary(state: FleetState, name: DeploymentName) -> object:
-    tally = state.tallies[name]
+    tally = state.standings.tallies[name]
     return dict(tally.counts), tally.unsettled, tally.last_failure
 
 
@@ -163,7 +164,7 @@ def test_what_is_not_marked_has_not_changed(before: list[Event], steps: list[tup
         twin.fold(*event)
         if not drain:
             continue
-        looked_at = state.dirty_pairs | {p for p in state.unwanted if is_told(state, p)}
+        looked_at = state.dirty_pairs | {p for p in state.unwanted.pairs if is_told(state, p)}
         decided |= {p: decide_pair(state, p) for p in looked_at}
         state.dirty_pairs.clear()
         now = {p: decision for p in PAIRS if (decision := decide_pair(state, p)) is not None}
@@ -218,7 +219,7 @@ def test_the_order_of_independent_events_does_not_matter(
             (
                 {p: decide_pair(state, p) for p in PAIRS},
                 {n: summary(state, n) for n in state.deployments},
-                {p for p in state.unwanted if is_orphan(state, p)},
+                {p for p in state.unwanted.pairs if is_orphan(state, p)},
             )
         )
         shuffled.shuffle(steps)

@@ -77,7 +77,7 @@ def test_custom_resources_are_folded(fed: Fed) -> None:
     fed.converge()
     fed.deployments.upsert(deployment())
     fed.devices.upsert(device())
-    assert fed.state.is_matched(pair())
+    assert pair() in fed.state.standings
     fed.deployments.removed("web")
     fed.devices.removed("d1")
     assert not fed.state.deployments
@@ -102,7 +102,7 @@ def test_an_object_that_cannot_be_read_is_not_gone(fed: Fed) -> None:
     fed.devices.upsert(device())
     fed.deployments.malformed("web", "no services")
     fed.devices.malformed("d1", "labels are a number")
-    assert fed.state.is_matched(pair())
+    assert pair() in fed.state.standings
     assert (fed.state.unreadable_deployments, fed.state.unreadable_devices) == ({"web"}, {"d1"})
     assert (fed.malformed("deployments"), fed.malformed("devices")) == (1, 1)
     assert fed.recovery.sources["devices"].seen == 2

@@ -33,8 +33,8 @@ def test_a_new_pair_is_pending() -> None:
     state.upsert_device(device())
     state.upsert_deployment(deployment())
     assert counts(state) == ONE_PENDING
-    assert state.tallies[WEB].unsettled == 1
-    assert (state.dirty_pairs, state.dirty_status) == ({pair()}, {WEB})
+    assert state.standings.tallies[WEB].unsettled == 1
+    assert (set(state.dirty_pairs), state.dirty_status) == ({pair()}, {WEB})
     assert (state.dirty_deployments, state.dirty_devices) == ({WEB}, {D1})
     state.advance(LIMIT_S + 1)
     assert counts(state) == ONE_PENDING
@@ -80,10 +80,10 @@ def test_a_report_counts_only_for_a_key_that_is_as_asked(state: FleetState) -> N
     state.report(pair(), report())
     state.upsert_deployment(deployment(generation=2, image="web:2"))
     assert counts(state) == ONE_PENDING
-    assert state.tallies[WEB].unsettled == 1
+    assert state.standings.tallies[WEB].unsettled == 1
     state.desire(pair(), cell(8, generation=2, image="web:2"))
     assert counts(state) == ONE_PENDING
-    assert state.tallies[WEB].unsettled == 0
+    assert state.standings.tallies[WEB].unsettled == 0
     state.report(pair(), report(generation=2))
     assert counts(state) == ONE_SUCCEEDED
     state.desire(pair(), malformed(9))
@@ -96,7 +96,7 @@ def test_a_generation_alone_unsettles_nothing(state: FleetState) -> None:
     state.report(pair(), report())
     state.upsert_deployment(deployment(generation=2))
     assert counts(state) == ONE_SUCCEEDED
-    assert state.is_settled(pair())
+    assert state.desired.is_settled(pair())
 
 
 @pytest.mark.rule("S1", "S2")
@@ -227,7 +227,7 @@ def test_the_last_error_is_the_newest_failure(state: FleetState) -> None:
         state.upsert_device(device(name))
         state.desire(pair(name), cell())
         state.report(pair(name), report(Phase.FAILED, seconds=seconds, error=name))
-    tally = state.tallies[WEB]
+    tally = state.standings.tallies[WEB]
     assert tally.last_failure is not None
     assert tally.last_failure.message == "d3"
     state.upsert_device(device("d3", blocked=True))

@@ -3,7 +3,8 @@
 import pytest
 
 from fleet.kube.objects import Deployment, Device
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.desired_keys import Cell
+from fleet.operator.state import FleetState
 from fleet.operator.tests.samples import (
     D1,
     D2,
@@ -32,28 +33,37 @@ def test_a_device_that_no_longer_matches_is_counted_out(state: FleetState, chang
     state.report(pair(), report(Phase.FAILED))
     state.upsert_device(changed)
     assert counts(state) == {}
-    assert state.tallies[WEB].last_failure is None
-    assert state.unwanted == {pair()}
+    assert state.standings.tallies[WEB].last_failure is None
+    assert state.unwanted.pairs == {pair()}
     assert pair() in state.dirty_pairs
     state.upsert_device(device())
     assert counts(state) == ONE_FAILED
-    assert state.unwanted == set()
+    assert state.unwanted.pairs == set()
 
 
 def test_a_selector_moves_the_pairs(state: FleetState) -> None:
     """A changed selector takes its old devices out and its new ones in."""
     state.upsert_device(device("d2", labels={"group": "other"}))
     state.upsert_deployment(deployment(generation=2, selector={"group": "other"}))
-    assert state.matched[WEB] == {D2}
-    assert not state.is_matched(pair("d1"))
-    assert state.dirty_pairs == {pair("d1"), pair("d2")}
+    assert state.standings.devices_of(WEB) == {D2}
+    assert pair("d1") not in state.standings
+    assert set(state.dirty_pairs) == {pair("d1"), pair("d2")}
 
 
 def test_a_deployment_that_is_being_deleted_matches_nothing(state: FleetState) -> None:
     """A deletion timestamp ends the match; the pairs are decided again."""
     state.upsert_deployment(deployment(deleting=True))
     assert counts(state) == {}
-    assert state.dirty_pairs == {pair()}
+    assert set(state.dirty_pairs) == {pair()}
+
+
+def test_keys_of_a_deployment_that_comes_deleted_are_decided() -> None:
+    """First seen while it is being deleted: its keys go now, whether a Device of theirs is there or not."""
+    state = fleet_state()
+    state.desire(pair(), cell())
+    clean(state)
+    state.upsert_deployment(deployment(deleting=True))
+    assert set(state.dirty_pairs) == {pair()}
 
 
 @pytest.mark.rule("S12")
@@ -68,11 +78,11 @@ def test_a_removed_deployment_leaves_no_counts(state: FleetState) -> None:
     """After a removal nothing of the Deployment is counted or patched, and its keys are nobody's."""
     state.upsert_deployment(deployment(status={"x": "y"}))
     state.remove_deployment(WEB)
-    assert WEB not in state.tallies
-    assert WEB not in state.matched
+    assert WEB not in state.standings.tallies
+    assert not state.standings.devices_of(WEB)
     assert WEB not in state.dirty_status
-    assert not state.is_settled(pair())
-    assert state.unwanted == {pair()}
+    assert not state.desired.is_settled(pair())
+    assert state.unwanted.pairs == {pair()}
     assert pair() in state.dirty_pairs
 
 
@@ -80,10 +90,10 @@ def test_a_removed_device_leaves_its_keys_to_nobody(state: FleetState) -> None:
     """Its pairs are no longer counted; it may have to be registered again."""
     state.remove_device(D1)
     assert counts(state) == {}
-    assert state.unwanted == {pair()}
+    assert state.unwanted.pairs == {pair()}
     assert state.dirty_devices == {D1}
     state.upsert_deployment(deployment("db"))
-    assert state.matched[WEB] == state.matched[DB] == set()
+    assert state.standings.devices_of(WEB) == state.standings.devices_of(DB) == set()
 
 
 def test_an_unreadable_device_that_goes_may_have_to_be_registered(state: FleetState) -> None:
@@ -101,15 +111,15 @@ def test_removing_what_was_never_seen_changes_nothing(state: FleetState) -> None
     state.remove_device(device_id("nope"))
     assert not state.dirty_pairs
     assert not state.dirty_devices
-    assert "nope" not in state.tallies
+    assert "nope" not in state.standings.tallies
 
 
 @pytest.mark.parametrize("changed", [deployment(uid="web-uid-2"), deployment(generation=2, image="web:2")])
 def test_another_object_or_score_unsettles_its_keys(state: FleetState, changed: Deployment) -> None:
     """Deleted and made again under its name between two lists, or edited: every key is to be written."""
     state.upsert_deployment(changed)
-    assert not state.is_settled(pair())
-    assert state.tallies[WEB].unsettled == 1
+    assert not state.desired.is_settled(pair())
+    assert state.standings.tallies[WEB].unsettled == 1
     assert pair() in state.dirty_pairs
     assert WEB in state.dirty_status
 
@@ -152,13 +162,13 @@ def test_unwanted_is_what_a_device_may_still_run(stored: Cell | None, *, reporte
     state.desire(pair(), stored)
     if reported:
         state.report(pair(), report())
-    assert state.unwanted == ({pair()} if unwanted else set())
-    assert state.unwanted_of_deployment[WEB] == state.unwanted_of_device[D1] == unwanted
+    assert state.unwanted.pairs == ({pair()} if unwanted else set())
+    assert state.unwanted.of_deployment[WEB] == state.unwanted.of_device[D1] == unwanted
     clean(state)
     state.upsert_device(device())
     state.upsert_deployment(deployment())
-    assert state.unwanted == set()
-    assert state.unwanted_of_deployment[WEB] == state.unwanted_of_device[D1] == 0
+    assert state.unwanted.pairs == set()
+    assert state.unwanted.of_deployment[WEB] == state.unwanted.of_device[D1] == 0
 
 
 @pytest.mark.rule("K5", "R2")
@@ -175,13 +185,13 @@ def test_what_is_unwanted_is_judged_after_a_replay() -> None:
     state.upsert_device(device("gone"))
     state.desire(pair("gone"), cell())
     state.remove_device(device_id("gone"))
-    assert (state.unwanted, +state.unwanted_of_deployment, +state.unwanted_of_device) == (set(), {}, {})
+    assert (state.unwanted.pairs, +state.unwanted.of_deployment, +state.unwanted.of_device) == (set(), {}, {})
     state.judge_now()
-    assert state.unwanted == {pair("d2"), pair("gone"), pair(deployment="db")}
-    assert (state.unwanted_of_deployment[WEB], state.unwanted_of_deployment[DB]) == (2, 1)
-    assert (state.unwanted_of_device[D1], state.unwanted_of_device[D2]) == (1, 1)
+    assert state.unwanted.pairs == {pair("d2"), pair("gone"), pair(deployment="db")}
+    assert (state.unwanted.of_deployment[WEB], state.unwanted.of_deployment[DB]) == (2, 1)
+    assert (state.unwanted.of_device[D1], state.unwanted.of_device[D2]) == (1, 1)
     state.desire(pair("d2"), None)
-    assert state.unwanted == {pair("gone"), pair(deployment="db")}
+    assert state.unwanted.pairs == {pair("gone"), pair(deployment="db")}
 
 
 def test_a_key_that_goes_lets_its_objects_be_looked_at(state: FleetState) -> None:
@@ -194,16 +204,16 @@ def test_a_key_that_goes_lets_its_objects_be_looked_at(state: FleetState) -> Non
 
 def test_live_keys_are_counted(state: FleetState) -> None:
     """Values and malformed bytes are live; markers and keys without a trace are not."""
-    assert state.live_keys == 1
+    assert state.desired.live == 1
     state.desire(pair("d1", "db"), malformed())
-    assert state.live_keys == 2
+    assert state.desired.live == 2
     state.desire(pair(), cell(8))
-    assert state.live_keys == 2
+    assert state.desired.live == 2
     state.desire(pair(), marker(9))
-    assert state.live_keys == 1
+    assert state.desired.live == 1
     state.desire(pair(), None)
     state.desire(pair(), None)
-    assert state.live_keys == 1
+    assert state.desired.live == 1
 
 
 @pytest.mark.rule("K3")
@@ -211,16 +221,16 @@ def test_a_key_that_vanished_is_remembered_until_it_is_back(state: FleetState) -
     """Live and then gone without a marker; a marker that goes is no such thing."""
     state.report(pair(), report())
     state.desire(pair(), None)
-    assert state.vanished == {pair()}
+    assert state.desired.vanished == {pair()}
     assert counts(state) == ONE_PENDING
     state.desire(pair(), cell())
-    assert state.vanished == set()
+    assert state.desired.vanished == set()
     assert counts(state) == ONE_SUCCEEDED
     state.desire(pair(), marker())
     assert counts(state) == ONE_PENDING
     state.desire(pair(), None)
-    assert state.vanished == set()
-    assert not state._keys_of_deployment[WEB]
+    assert state.desired.vanished == set()
+    assert not state.desired.cells.of(WEB)
 
 
 @pytest.mark.rule("O4")
@@ -248,11 +258,11 @@ def test_a_value_that_is_shared_is_compared_anew_for_another_score(state: FleetS
     """Keys that hold the same bytes are one comparison, and what it gave holds for that score and uid only."""
     state.upsert_device(device("d2"))
     state.desire(pair("d2"), cell())
-    assert state.is_settled(pair("d2"))
+    assert state.desired.is_settled(pair("d2"))
     state.upsert_deployment(deployment(generation=2, image="web:2"))
-    assert not state.is_settled(pair())
-    assert not state.is_settled(pair("d2"))
+    assert not state.desired.is_settled(pair())
+    assert not state.desired.is_settled(pair("d2"))
     state.upsert_deployment(deployment(generation=3))
-    assert state.is_settled(pair())
+    assert state.desired.is_settled(pair())
     state.upsert_deployment(deployment(uid="web-uid-2"))
-    assert not state.is_settled(pair("d2"))
+    assert not state.desired.is_settled(pair("d2"))

@@ -169,7 +169,9 @@ async def test_trouble_goes_into_the_status(world: World, ticker: Ticker) -> Non
     ticker.troubles["web"] = Trouble("WriteFailed", "too large")
     await ticker.tick()
     status = world.kube.objects["deployments"]["web"]["status"]
-    expected = decide_status(deployment(), world.state.tallies[WEB], at(0), Trouble("WriteFailed", "too large"))
+    expected = decide_status(
+        deployment(), world.state.standings.tallies[WEB], at(0), Trouble("WriteFailed", "too large")
+    )
     assert status == expected
 
 

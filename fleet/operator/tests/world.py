@@ -3,12 +3,12 @@
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.announcer import Announcer
 from fleet.operator.books import BESIDE, SOURCES
+from fleet.operator.desired_keys import Cell
 from fleet.operator.http import Health
 from fleet.operator.metrics import Metrics
 from fleet.operator.parts import Parts
 from fleet.operator.recovery import Recovery
 from fleet.operator.standstill import Standstill
-from fleet.operator.state import Cell
 from fleet.operator.tests.peers import Broker, Kube
 from fleet.operator.tests.samples import fleet_state
 from fleet.operator.tests.turns import Stopwatch, converged
@@ -71,7 +71,7 @@ class World:
         changed = []
         for (bucket, key), (revision, value) in self.broker.stored.items():
             if bucket is DESIRED:
-                known = self.state.desired.get(pair := parse_desired_key(key))
+                known = self.state.desired.cells.get(pair := parse_desired_key(key))
                 if known is None or known.revision != revision:
                     desired = decode_desired_state(value) if value else None
                     self.state.desire(pair, Cell(revision, desired, deleted=value is None))

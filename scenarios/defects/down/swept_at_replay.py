@@ -30,9 +30,10 @@ def _patch() -> None:
         task.add_done_callback(sweeping.discard)
 
     async def delete_unknown(parts: Parts) -> None:
-        unknown = [p for p, cell in parts.state.desired.items() if not cell.deleted and not parts.state.is_matched(p)]
+        cells = parts.state.desired.cells
+        unknown = [p for p, cell in cells.items() if not cell.deleted and p not in parts.state.standings]
         for pair in unknown:
-            revision = parts.state.desired[pair].revision
+            revision = cells[pair].revision
             await writes.delete(parts.js, Bucket.DESIRED_STATE, desired_key(pair), expected=revision)
 
     main.DesiredWriter = Sweeping  # type: ignore[attr-defined] # the name that it imported, not the class

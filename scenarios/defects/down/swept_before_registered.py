@@ -12,7 +12,7 @@ def _patch() -> None:
 
     def register_late(state: FleetState, name: DeviceId) -> SetFinalizers | Register | Forget | None:
         step: SetFinalizers | Register | Forget | None = decide_device(state, name)
-        return None if isinstance(step, Register) and state.unwanted_of_device[name] else step
+        return None if isinstance(step, Register) and state.unwanted.of_device[name] else step
 
     def is_orphan(state: FleetState, pair: Pair) -> bool:
         return not decide.is_told(state, pair)

@@ -1,6 +1,7 @@
 """A key that was malformed once is on the list of keys to put right, and never leaves it."""
 
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.desired_keys import Cell
+from fleet.operator.state import FleetState
 from fleet.wire import Pair
 from scenarios.defects.defect import Defect
 

@@ -13,10 +13,10 @@ def _patch() -> None:
 
     def decide(state: FleetState, pair: Pair) -> Put | Delete | None:
         deployment = state.deployments.get(pair.deployment)
-        if deployment is None or not state.is_matched(pair) or pair in written:
+        if deployment is None or pair not in state.standings or pair in written:
             return decide_pair(state, pair)
         written.add(pair)
-        cell = state.desired.get(pair)
+        cell = state.desired.cells.get(pair)
         return Put(pair, deployment.wanted, cell.revision if cell is not None else 0, check_afresh=False)
 
     def holds(_: DesiredWriter, __: Decision) -> bool:

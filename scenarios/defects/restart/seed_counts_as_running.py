@@ -1,14 +1,18 @@
 """A key that was there when the operator started counts as running until its device says otherwise."""
 
-from fleet.operator.state import Cell, FleetState
+from collections.abc import Iterable, Sequence
+
+from fleet.operator.desired_keys import Cell
+from fleet.operator.standings import Standings
+from fleet.operator.state import FleetState
 from fleet.operator.tally import Standing
-from fleet.wire import Pair
+from fleet.wire import DeploymentName, DeviceId, Pair
 from scenarios.defects.defect import Defect
 
 
 def _patch() -> None:
     seeded: set[Pair] = set()
-    desire, standing, judge_now = FleetState.desire, FleetState._standing, FleetState.judge_now
+    desire, judged, judge_now = FleetState.desire, Standings._judged, FleetState.judge_now
     replaying = True
 
     def seed(self: FleetState, pair: Pair, cell: Cell | None) -> None:
@@ -21,19 +25,21 @@ def _patch() -> None:
         replaying = False
         judge_now(self)
 
-    def believe(self: FleetState, pair: Pair) -> Standing:
-        if pair in seeded and pair not in self.reports:
-            return Standing.SUCCEEDED
-        return standing(self, pair)
+    def believe(self: Standings, name: DeploymentName, devices: Iterable[DeviceId]) -> list[Standing]:
+        known = list(devices)
+        return [
+            Standing.SUCCEEDED if (p := Pair(device, name)) in seeded and p not in self._reports else standing
+            for device, standing in zip(known, judged(self, name, known), strict=True)
+        ]
 
-    def no_short_way(*_: object) -> bool:
-        return False
+    def one_by_one(self: FleetState, pairs: Sequence[Pair], cells: Sequence[Cell]) -> None:
+        for pair, cell in zip(pairs, cells, strict=True):
+            seed(self, pair, cell)
 
-    # Keys come one by one, so that each is seen.
-    FleetState.load_desired = no_short_way  # type: ignore[method-assign, assignment] # the point of a defect
+    FleetState.load_desired = one_by_one  # type: ignore[method-assign] # the point of a defect
     FleetState.desire = seed  # type: ignore[method-assign] # likewise
     FleetState.judge_now = replayed  # type: ignore[method-assign] # likewise
-    FleetState._standing = believe  # type: ignore[method-assign] # likewise
+    Standings._judged = believe  # type: ignore[method-assign, assignment] # likewise
 
 
 SEED_COUNTS_AS_RUNNING = Defect(

@@ -9,7 +9,7 @@ from scenarios.defects.defect import Defect
 
 def _patch() -> None:
     def decide(state: FleetState, pair: Pair) -> Put | Delete | None:
-        cell, deployment = state.desired.get(pair), state.deployments.get(pair.deployment)
+        cell, deployment = state.desired.cells.get(pair), state.deployments.get(pair.deployment)
         owner = cell.value.owner if cell is not None and cell.value is not None else None
         if owner is not None and deployment is not None and owner.generation > deployment.generation:
             return None

@@ -49,7 +49,7 @@ class DesiredWriter:
         self._state.dirty_pairs.update(self._echoes.restarted())
 
     def trouble(self, name: DeploymentName) -> Trouble | None:
-        if not self._state.tallies[name].unsettled and not self._state.unwanted_of_deployment[name]:
+        if not self._state.standings.tallies[name].unsettled and not self._state.unwanted.of_deployment[name]:
             self._troubles.pop(name, None)
         return self._troubles.get(name)
 
@@ -101,7 +101,7 @@ class DesiredWriter:
             again = confirm(self._state, decision, fresh)
             if again is not None:
                 confirmed.append(again)
-            elif decision.pair in self._state.unwanted or not self._state.is_settled(decision.pair):
+            elif decision.pair in self._state.unwanted.pairs or not self._state.desired.is_settled(decision.pair):
                 failed.append(decision.pair)
         yield from together(self._process.chance, [self._bring(d, epoch, failed) for d in confirmed])
 
@@ -197,9 +197,9 @@ class DesiredWriter:
 
     def holds(self, decision: Decision) -> bool:
         pair = decision.pair
-        cell = self._state.desired.get(pair)
+        cell = self._state.desired.cells.get(pair)
         if (cell.revision if cell is not None else 0) != decision.expected:
             return False
         if isinstance(decision, Delete):
-            return pair in self._state.unwanted
-        return self._state.is_matched(pair) and not self._state.is_settled(pair)
+            return pair in self._state.unwanted.pairs
+        return pair in self._state.standings and not self._state.desired.is_settled(pair)

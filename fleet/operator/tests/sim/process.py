@@ -7,8 +7,9 @@ from typing import TypeVar
 from fleet.errors import PeerAway
 from fleet.kube.objects import Deployment, Device
 from fleet.operator.decoding import Report
+from fleet.operator.desired_keys import Cell
 from fleet.operator.recovery import Recovery
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.operator.tests.sim.agents import moment
 from fleet.operator.tests.sim.books import InformerBooks, ReplicaBooks
 from fleet.operator.tests.sim.broker import BucketModel, Message
@@ -252,7 +253,7 @@ class Process:
     def _fold_desired(self, key: str, message: Message | None) -> None:
         pair = parse_desired_key(key)
         if message is None:
-            old = self.state.desired.get(pair)
+            old = self.state.desired.cells.get(pair)
             if old is not None and not old.deleted:
                 self.vanished.add(pair)
             self.state.desire(pair, None)

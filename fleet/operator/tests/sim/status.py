@@ -80,7 +80,7 @@ class StatusTicker:
             state.dirty_status.add(name)
             return False
         trouble = process.sweeper.trouble(name) or process.desired.trouble(name)
-        tally = state.tallies[name]
+        tally = state.standings.tallies[name]
         status = decide_status(deployment, tally, moment(process.wall_s()), trouble)
         if status is None:
             if tally.counts[Standing.UNDECIDED]:

@@ -41,7 +41,7 @@ class Sweeper:
 
     def _look(self) -> Steps[None]:
         process, state = self._process, self._state
-        pairs = sorted(state.unwanted)
+        pairs = sorted(state.unwanted.pairs)
         told = [pair for pair in pairs if is_told(state, pair)]
         said = [pair for pair in pairs if process.desired.is_told(pair)]
         process.around.judge.told(process.name, told, said)
@@ -62,12 +62,12 @@ class Sweeper:
         known = ("Deployments", state.deployments), ("Devices", state.devices)
         empty = [kind for kind, objects in known if not objects]
         released = self.brake.release(
-            orphans, live_keys=state.live_keys, empty=empty, approved=approved, now_s=process.now_s()
+            orphans, live_keys=state.desired.live, empty=empty, approved=approved, now_s=process.now_s()
         )
         process.around.judge.released(
             process.name,
             released,
-            nothing_listed=bool(empty) and bool(state.live_keys),
+            nothing_listed=bool(empty) and bool(state.desired.live),
             unregistered=unregistered,
         )
         if released:

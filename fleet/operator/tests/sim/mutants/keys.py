@@ -8,9 +8,10 @@ from fleet.kube.objects import Deployment
 from fleet.operator import decide, matching, sweep
 from fleet.operator.comparing import Comparisons
 from fleet.operator.decide import Delete, Fresh, Put
+from fleet.operator.desired_keys import Cell
 from fleet.operator.echo import Echoes
 from fleet.operator.matching import Matcher
-from fleet.operator.state import Cell, FleetState
+from fleet.operator.state import FleetState
 from fleet.operator.sweep import Brake
 from fleet.operator.tests.sim import desired, sweeper
 from fleet.operator.tests.sim.mutants.mutant import found_by
@@ -100,7 +101,7 @@ def forgets_what_vanished(patch: pytest.MonkeyPatch) -> None:
 
     def desire(self: FleetState, pair: Pair, cell: Cell | None) -> None:
         sound(self, pair, cell)
-        self.vanished.clear()
+        self.desired.vanished.clear()
 
     patch.setattr(FleetState, "desire", desire)
 
@@ -152,7 +153,7 @@ def leaves_the_unmarked(patch: pytest.MonkeyPatch) -> None:
     sound = decide.decide_swept
 
     def decide_swept(known: FleetState, pair: Pair) -> Delete | None:
-        return sound(known, pair) if pair in known.desired else None
+        return sound(known, pair) if pair in known.desired.cells else None
 
     patch.setattr(desired, "decide_swept", decide_swept)
 

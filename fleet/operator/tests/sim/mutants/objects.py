@@ -44,7 +44,7 @@ def lets_go_early(patch: pytest.MonkeyPatch) -> None:
     sound = lifecycle.decide_deployment
 
     def decide_deployment(known: FleetState, name: DeploymentName) -> SetFinalizers | None:
-        known.unwanted_of_deployment[name] = 0
+        known.unwanted.of_deployment[name] = 0
         return sound(known, name)
 
     patch.setattr(objects, "decide_deployment", decide_deployment)
@@ -56,7 +56,7 @@ def device_goes_early(patch: pytest.MonkeyPatch) -> None:
     sound = lifecycle.decide_device
 
     def decide_device(known: FleetState, name: DeviceId) -> SetFinalizers | Register | Forget | None:
-        known.unwanted_of_device[name] = 0
+        known.unwanted.of_device[name] = 0
         return sound(known, name)
 
     patch.setattr(objects, "decide_device", decide_device)

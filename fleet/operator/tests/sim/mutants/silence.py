@@ -1,20 +1,22 @@
 """Ways to break the rules of silence (L), and of which report counts and how (S1 to S7)."""
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 
 import pytest
 
 from fleet.kube.objects import Deployment
-from fleet.operator import state
+from fleet.operator import standings
 from fleet.operator.decoding import Report
 from fleet.operator.liveness import Liveness, Verdict
+from fleet.operator.standings import Standings
 from fleet.operator.state import FleetState
 from fleet.operator.status import Json
 from fleet.operator.tally import STANDING_OF_PHASE, Failure, Standing, Tally
 from fleet.operator.tests.sim import status as ticker
 from fleet.operator.tests.sim.mutants.mutant import found_by
-from fleet.wire import DeviceId, Pair, Phase
+from fleet.wire import DeploymentName, DeviceId, Pair, Phase
 
 
 def _limit(patch: pytest.MonkeyPatch, times: float) -> None:
@@ -119,47 +121,56 @@ def matched_is_no_sum(patch: pytest.MonkeyPatch) -> None:
 @found_by("S1", 0)
 def counts_twice(patch: pytest.MonkeyPatch) -> None:
     """A pair that moves between the counts stays in the old one."""
-    sound = FleetState._reclassify
+    sound = Standings.judge
 
-    def reclassify(self: FleetState, pair: Pair) -> None:
+    def judge(self: Standings, pair: Pair) -> bool:
         old = self._standings.get(pair)
-        sound(self, pair)
+        news = sound(self, pair)
         if old is not None and self._standings[pair] is not old:
             self.tallies[pair.deployment].counts[old] += 1
+        return news
 
-    patch.setattr(FleetState, "_reclassify", reclassify)
+    patch.setattr(Standings, "judge", judge)
 
 
 @found_by("S1", 10)
 def silent_without_report(patch: pytest.MonkeyPatch) -> None:
     """S2: a silent device is stale, also if it never reported."""
-    sound = FleetState._standing
+    sound = Standings._judged
 
-    def standing(self: FleetState, pair: Pair) -> Standing:
-        silent = self.liveness.verdict(pair.device) is Verdict.SILENT
-        return Standing.STALE if silent else sound(self, pair)
+    def judged(self: Standings, name: DeploymentName, devices: Iterable[DeviceId]) -> list[Standing]:
+        known = list(devices)
+        verdicts = map(self._liveness.verdict, known)
+        return [
+            Standing.STALE if verdict is Verdict.SILENT else standing
+            for verdict, standing in zip(verdicts, sound(self, name, known), strict=True)
+        ]
 
-    patch.setattr(FleetState, "_standing", standing)
+    patch.setattr(Standings, "_judged", judged)
 
 
 @found_by("S1", 35)
 def failed_is_pending(patch: pytest.MonkeyPatch) -> None:
     """S3: a failed device may still succeed."""
-    patch.setattr(state, "STANDING_OF_PHASE", {**STANDING_OF_PHASE, Phase.FAILED: Standing.PENDING})
+    patch.setattr(standings, "STANDING_OF_PHASE", {**STANDING_OF_PHASE, Phase.FAILED: Standing.PENDING})
 
 
 @found_by("S1", 672)
 def old_reports_count(patch: pytest.MonkeyPatch) -> None:
     """S4: a report about an older generation, or another uid, counts."""
-    sound = FleetState._standing
+    sound = Standings._judged
 
-    def standing(self: FleetState, pair: Pair) -> Standing:
-        known = sound(self, pair)
-        if known is Standing.PENDING and pair in self.reports and pair in self._settled:
-            return STANDING_OF_PHASE[self.reports[pair].phase]
-        return known
+    def judged(self: Standings, name: DeploymentName, devices: Iterable[DeviceId]) -> list[Standing]:
+        known = list(devices)
+        settled, reports = self._desired.settled.of(name), self._reports.of(name)
+        return [
+            STANDING_OF_PHASE[reports[d].phase]
+            if standing is Standing.PENDING and d in reports and d in settled
+            else standing
+            for d, standing in zip(known, sound(self, name, known), strict=True)
+        ]
 
-    patch.setattr(FleetState, "_standing", standing)
+    patch.setattr(Standings, "_judged", judged)
 
 
 @found_by("S5", 15)

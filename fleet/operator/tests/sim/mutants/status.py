@@ -1,6 +1,6 @@
 """Ways to break the rules of what a status says and when it is written (S8 to S12)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -9,7 +9,7 @@ import pytest
 from fleet.canonical import format_time
 from fleet.kube.objects import Deployment
 from fleet.operator import status
-from fleet.operator.state import FleetState
+from fleet.operator.standings import Standings
 from fleet.operator.status import Json, Trouble
 from fleet.operator.tally import Standing, Tally
 from fleet.operator.tests.sim import status as ticker
@@ -82,16 +82,14 @@ def stale_before_pending(patch: pytest.MonkeyPatch) -> None:
 @found_by("S9", 43)
 def never_settled(patch: pytest.MonkeyPatch) -> None:
     """S10: a key once written is still counted as unwritten after its device went."""
-    sound = FleetState._unlink
+    sound = Standings.unlink
 
-    def unlink(self: FleetState, pairs: Collection[Pair]) -> None:
-        pairs = list(pairs)
-        before = {pair.deployment: self.tallies[pair.deployment].unsettled for pair in pairs}
-        sound(self, pairs)
-        for name, unsettled in before.items():
-            self.tallies[name].unsettled = unsettled
+    def unlink(self: Standings, pair: Pair) -> None:
+        before = self.tallies[pair.deployment].unsettled
+        sound(self, pair)
+        self.tallies[pair.deployment].unsettled = before
 
-    patch.setattr(FleetState, "_unlink", unlink)
+    patch.setattr(Standings, "unlink", unlink)
 
 
 @found_by("S11", 0)
