@@ -9,15 +9,32 @@ way: slower, and the same.
 
 import inspect
 
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
 from fleet.bus.steady import SteadyClient
 from fleet.bus.tap_parser import Tap, TapParser
 
 _HOOK, _PARSER = "_process_msg", "_ps"
+# About four hundred messages of a replay, which are parsed and told in about a millisecond.
+_READ_BYTES = 128 * 1024
 _HOOK_PARAMETERS = ["self", "sid", "subject", "reply", "data", "headers"]
+
+
+class _WideTransport(TcpTransport):
+    """Reads more at a time than the library asks for: what is cut and told together costs less for each message."""
+
+    @classmethod
+    def of(cls, transport: TcpTransport) -> "_WideTransport":
+        """The same connection."""
+        wide = cls()
+        vars(wide).update(vars(transport))
+        return wide
+
+    async def read(self, buffer_size: int) -> bytes:
+        return bytes(await super().read(max(buffer_size, _READ_BYTES)))
 
 
 class TappedClient(SteadyClient):
@@ -34,6 +51,11 @@ class TappedClient(SteadyClient):
 
     def untap(self, sid: int) -> None:
         self._taps.pop(b"%d" % sid, None)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        await super()._connect_to_server(server)
+        if type(self._transport) is TcpTransport:
+            self._transport = _WideTransport.of(self._transport)
 
     def _count(self, messages: int, size_bytes: int) -> None:
         self.stats["in_msgs"] += messages

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 
 from fleet.bus import tap as tap_module
 from fleet.bus.deliveries import Deliveries, Raw
 from fleet.bus.entry import raw_headers
 from fleet.bus.steady import SteadyClient
 from fleet.bus.tap import TappedClient, new_client, tap, untap
-from fleet.bus.tests.servers import DEADLINE_S
+from fleet.bus.tests.servers import DEADLINE_S, Life, Server
 
 
 async def test_a_tapped_subscription_comes_raw(client: Client) -> None:
@@ -87,3 +88,21 @@ async def test_headers_are_put_together_again(client: Client) -> None:
     assert [raw_headers(message) for message in messages] == [raw[3] for raw in taken]
     status = Msg(client, headers={"Status": "100", "Description": "Idle Heartbeat", "Nats-Last-Consumer": "1"})
     assert raw_headers(status) == b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 1\r\n\r\n"
+
+
+async def test_what_came_is_read_in_large_pieces() -> None:
+    """Of what waits, more is read at once than the library asks for; what is less is not waited for."""
+    transport = TcpTransport()  # type: ignore[no-untyped-call] # the library's
+    reader = transport._io_reader = asyncio.StreamReader()
+    reader.feed_data(bytes(130 * 1024))
+    wide = tap_module._WideTransport.of(transport)
+    assert [len(await wide.read(32 * 1024)) for _ in range(2)] == [128 * 1024, 2 * 1024]
+
+
+async def test_every_connection_is_read_so(client: Client, server: Server, life: Life) -> None:
+    """The first one, and the next."""
+    assert type(client._transport) is tap_module._WideTransport
+    await server.restart()
+    async with asyncio.timeout(DEADLINE_S):
+        await life.is_back.wait()
+    assert type(client._transport) is tap_module._WideTransport
