@@ -15,6 +15,7 @@ and everything that this takes for granted is compared with the sizes that they 
 
 import operator
 import re
+from bisect import bisect_left
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
@@ -40,8 +41,7 @@ _PLAIN_LINES = 2
 # What is beyond is cut in the next turn.
 _LINES_MAX = 8192
 
-_told = msgspec.json.Decoder(list[tuple[int, int, int, int]])
-_sizes = msgspec.json.Decoder(list[int])
+_numbers = msgspec.json.Decoder(list[int])
 
 
 class _Form(NamedTuple):
@@ -102,10 +102,7 @@ def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveri
     lines = (b"\n" + data[position:]).split(b"\r", _LINES_MAX)
     # What follows the last line: its end is there if that begins with one.
     ended = len(lines) - (1 if lines[-1] else 2)
-    run = _columns(lines[: ended // form.lines * form.lines], form)
-    if run is None:
-        # Something else stands among them.
-        run = _columns(lines[: _alike(lines[:ended], form) * form.lines], form)
+    run = _first_alike(lines[: ended // form.lines * form.lines], form)
     if run is None:
         return None
     left = lines[len(run) * form.lines :]
@@ -113,6 +110,21 @@ def run_at(data: bytes, position: int, sids: Container[bytes]) -> tuple[Deliveri
         # The last message's end is none.
         return None
     return run, len(data) + 2 - sum(map(len, left)) - len(left)
+
+
+def _first_alike(lines: Sequence[bytes], form: _Form) -> Deliveries | None:
+    """All of them or, if something else stands among them, those before it; None if that is the first."""
+
+    def first(count: int) -> Deliveries | None:
+        return _columns(lines[: count * form.lines], form)
+
+    run = _columns(lines, form)
+    if run is None:
+        # Most often the server asks something: that has other lines, and all heads behind it are elsewhere.
+        told, heads = b" %b %b" % (form.sid, form.sender), lines[:: form.lines]
+        count = next((number for number, head in enumerate(heads) if told not in head), len(heads))
+        run = first(count) or first(bisect_left(range(1, count + 1), True, key=lambda count: first(count) is None))
+    return run
 
 
 def _columns(lines: Sequence[bytes], form: _Form) -> Deliveries | None:
@@ -129,21 +141,22 @@ def _columns(lines: Sequence[bytes], form: _Form) -> Deliveries | None:
         or len(heads) != count * parts
         or kinds.count(form.kind) != count
         or sids.count(form.sid) != count
-        or not _all_begin(replies, form.sender)
-        or not all(_all_begin(column, b"\n") for column in (payloads, *(headers or ())))
+        # What stands between two texts in the order of bytes begins as both of them do.
+        or not (min(replies).startswith(form.sender) and max(replies).startswith(form.sender))
     ):
         return None
-    # Each begins with the line break that ended the line before it.
+    # Each begins with the line break that ended the line before it: where it is to be is what the sizes say.
     payloads = list(map(operator.itemgetter(slice(1, None)), payloads))
-    told = b"],[".join(map(operator.itemgetter(slice(len(form.sender), None)), replies))
-    if told.translate(None, b"0123456789.") != b"],[" * (count - 1):
+    told = b",".join(map(operator.itemgetter(slice(len(form.sender), None)), replies))
+    if told.translate(None, b"0123456789") != b",".join([b"..."] * count):
         return None
     try:
-        revisions, sequences, times_ns, pending = zip(*_told.decode(b"[[%b]]" % told.replace(b".", b",")), strict=True)
-        if [_sizes.decode(b"[%b]" % b",".join(column)) for column in sizes] != _lengths(headers, payloads):
+        numbers = _numbers.decode(b"[%b]" % told.replace(b".", b","))
+        if [_numbers.decode(b"[%b]" % b",".join(column)) for column in sizes] != _lengths(headers, payloads):
             return None
     except msgspec.MsgspecError:
         return None
+    revisions, sequences, times_ns, pending = (numbers[part::4] for part in range(4))
     return Deliveries(form.sid, form.sender, subjects, revisions, sequences, times_ns, pending, payloads, headers)
 
 
@@ -164,19 +177,6 @@ def _lengths(headers: Sequence[Sequence[bytes]] | None, payloads: Sequence[bytes
     for column in headers:
         blocks = list(map(operator.add, blocks, map(len, column)))
     return [blocks, list(map(operator.add, blocks, lengths))]
-
-
-def _all_begin(column: Sequence[bytes], prefix: bytes) -> bool:
-    """Whether each does: what stands between two texts in the order of bytes begins as both of them do."""
-    return min(column).startswith(prefix) and max(column).startswith(prefix)
-
-
-def _alike(lines: Sequence[bytes], form: _Form) -> int:
-    """How many of the first messages are as the first one is."""
-    count = 0
-    while _columns(lines[count * form.lines : (count + 1) * form.lines], form) is not None:
-        count += 1
-    return count
 
 
 def key_of(subject: bytes, prefix: str) -> str:

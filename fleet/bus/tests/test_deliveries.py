@@ -105,9 +105,11 @@ def test_header_blocks_are_kept() -> None:
     [
         pytest.param(lambda good: good.replace(b" 1\r\nx", b" 2\r\nx"), id="the payload is shorter than said"),
         pytest.param(lambda good: good.replace(b".8 1", b".+8 1"), id="a number with a sign"),
+        pytest.param(lambda good: good.replace(b".8 1", b".-8 1"), id="a number below zero"),
         pytest.param(lambda good: good.replace(b".8 1", b".8e1 1"), id="a number with an exponent"),
         pytest.param(lambda good: good.replace(b".8 1", b".8.8 1"), id="five numbers"),
         pytest.param(lambda good: good.replace(b"MSG ", b"MSG  "), id="two spaces"),
+        pytest.param(lambda good: good.replace(b" 1\r\nx", b" 1 1\r\nx"), id="one size more"),
         pytest.param(lambda good: good.replace(b"MSG ", b"MSX "), id="no message"),
         pytest.param(lambda good: good.replace(b"\r\n", b"\r"), id="line breaks that are none"),
         pytest.param(lambda good: good[:-1], id="not whole"),
@@ -180,6 +182,19 @@ def test_a_length_that_is_not_so_ends_them() -> None:
 def test_another_subscription_ends_them() -> None:
     """Nor is it taken for the first one's."""
     assert [len(run) for _, _, run in runs(delivery(1) + delivery(2).replace(b" 7 ", b" 8 "))] == [1]
+
+
+def test_another_consumer_ends_them() -> None:
+    """Whose name is as long: what it counts is nothing to the first one."""
+    other = SENDER.replace(b".c.", b".d.")
+    found = [(run.sender, len(run)) for _, _, run in runs(delivery(1) + delivery(2, sender=other) + delivery(3))]
+    assert found == [(SENDER, 1), (other, 1), (SENDER, 1)]
+
+
+def test_a_number_counts_for_its_own_message_only() -> None:
+    """Five of one and three of the next are as many as of two: they are none of either."""
+    five, three = (delivery(2).replace(b".8 1", b".8.8 1"), delivery(3).replace(b".7 1", b" 1"))
+    assert [len(run) for _, _, run in runs(delivery(1) + five + three + delivery(4))] == [1, 1]
 
 
 async def test_keys_are_counted_as_of_a_revision_within_a_run() -> None:
