@@ -74,12 +74,15 @@ async def check_access(kube: KubeClient) -> str:
             f"Kubernetes API at {kube.server}: this user may not {', '.join(missing)} in namespace "
             f"{kube.namespace}; give it the rights that docs/contract.md lists"
         )
-    for resource in RESOURCES:
-        try:
-            await kube.list_page(resource, limit=1, continue_token="")
-        except PeerRefused as e:
-            raise PeerRefused(f"{e}; are the CRDs installed? `fleet crds --apply` installs them") from e
+    await asyncio.gather(*(_touch(kube, resource) for resource in RESOURCES))
     return await kube.cluster_uid()
+
+
+async def _touch(kube: KubeClient, resource: str) -> None:
+    try:
+        await kube.list_page(resource, limit=1, continue_token="")
+    except PeerRefused as e:
+        raise PeerRefused(f"{e}; are the CRDs installed? `fleet crds --apply` installs them") from e
 
 
 def check_cluster(found: str, identity: Identity) -> None:
