@@ -1,6 +1,7 @@
 """Custom resources as the API server writes them (camelCase), turned into the values the operator thinks in."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +27,8 @@ from fleet.wire import (
 
 Json = dict[str, object]
 
+_WANTED_REMEMBERED_MAX = 1024
+
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A Deployment CR. `status` is the informer's copy, compared against and never interpreted.
@@ -46,8 +49,13 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.wanted:
-            wanted = DesiredState(Owner(self.uid, self.generation), self.score).encode()
-            msgspec.structs.force_setattr(self, "wanted", wanted)
+            msgspec.structs.force_setattr(self, "wanted", _wanted(Owner(self.uid, self.generation), self.score))
+
+
+@lru_cache(_WANTED_REMEMBERED_MAX)
+def _wanted(owner: Owner, score: Score) -> bytes:
+    """Encoded once: every patch of a status brings the object anew, and what it asks for is the same."""
+    return DesiredState(owner, score).encode()
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -131,6 +131,10 @@ def test_what_a_deployment_wants() -> None:
     assert decode_desired_state(got.wanted) == DesiredState(Owner("u-1", 3), got.score)
     edited = msgspec.structs.replace(got, generation=4, wanted=b"")
     assert decode_desired_state(edited.wanted).owner == Owner("u-1", 4)
+    again = msgspec.structs.replace(got, status={"x": "y"}, wanted=b"")
+    assert again.wanted is got.wanted
+    scored = msgspec.structs.replace(got, score=Score(got.score.services, Lifecycle("SIGINT")), wanted=b"")
+    assert decode_desired_state(scored.wanted).score.lifecycle.stop_signal == "SIGINT"
 
 
 def test_an_object_of_a_page_and_of_an_event_is_the_object() -> None:
