@@ -63,9 +63,9 @@ def cold_start(*, devices: int, deployments: int, rounds: int, operator_: str | 
 @click.option("--small", type=click.IntRange(1, 1_000_000), default=1_000, show_default=True, help="Devices.")
 @click.option("--large", type=click.IntRange(1, 1_000_000), default=100_000, show_default=True, help="Devices.")
 @click.option("--deployments", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--changes", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="In each lap.")
+@click.option("--changes", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="In each lap.")
 @click.option("--rate", type=click.IntRange(1, 100_000), default=1_000, show_default=True, help="Changes a second.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=6, show_default=True)
 @_operator
 @_json
 def state_change(
