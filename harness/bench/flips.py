@@ -1,8 +1,5 @@
 """The load of a state-change benchmark: random pairs report the other phase, a fixed number of times at a steady rate.
 
-As many come to run as cease to, whatever the fleet: else the counts of a small one would come back to what they were
-more often, and the large one would have more statuses to patch for as many reports.
-
 Everything is chosen and encoded before the first message goes out, so that the generator takes little from what is
 measured. A batch leaves every 20 ms and its last message is acknowledged: the batch is stored by then.
 """
@@ -54,7 +51,7 @@ class Flipper:
 
     def __init__(self, plan: Plan, owners: Mapping[str, Owner], seed: int) -> None:
         self.phases = {pair: reported(n) for n, pair in enumerate(plan.pairs)}
-        self._pools = {known: [pair for pair, phase in self.phases.items() if phase is known] for known in _OTHER}
+        self._pairs = [pair for pair, phase in self.phases.items() if phase in _OTHER]
         self._owners = owners
         self._random = random.Random(seed)  # noqa: S311 - a load that can be repeated, no secret
         # Later than every report that the world was made with.
@@ -62,23 +59,12 @@ class Flipper:
 
     def plan(self, count: int) -> list[Flip]:
         flips: list[Flip] = []
-        for _ in range(count):
+        for pair in self._random.choices(self._pairs, k=count):
             self._number += 1
-            phase = self._random.choice(list(_OTHER))
-            if not self._pools[_OTHER[phase]]:
-                phase = _OTHER[phase]
-            pair = self._drawn(self._pools[_OTHER[phase]])
-            self._pools[phase].append(pair)
-            self.phases[pair] = phase
+            phase = self.phases[pair] = _OTHER[self.phases[pair]]
             value = state_value(phase, self._owners[pair.deployment], number=self._number)
             flips.append(Flip(pair, phase, kv_subject(Bucket.DEVICE_STATE, state_key(pair)), value))
         return flips
-
-    def _drawn(self, pool: list[Pair]) -> Pair:
-        """Take one out of a pool that is not empty."""
-        number = self._random.randrange(len(pool))
-        pool[number], pool[-1] = pool[-1], pool[number]
-        return pool.pop()
 
 
 def stall_s(stored: Sequence[Stored]) -> float:
