@@ -1,6 +1,6 @@
 """One consumer's life inside a replica: counts deliveries, notices gaps, feeds the sink, never blocks the loop long.
 
-    client --messages--> `take` --queue--> `pump` (slices of half a millisecond) --> sink
+    client --messages--> `take` --queue--> `pump` (slices of half a millisecond, or one read) --> sink
 
 Most of a replay comes as `Deliveries`, which are handled at once, column by column. If anything about them is not as it
 is in a sound replay, and for whatever else comes, each message is looked at by itself: that path decides.

@@ -71,9 +71,7 @@ class PairTable(MutableMapping[Pair, V]):
         return isinstance(pair, Pair) and pair.device in self.of(pair.deployment)
 
     def __iter__(self) -> Iterator[Pair]:
-        for deployment, row in self._rows.items():
-            for device in row:
-                yield Pair(device, deployment)
+        return _each(self._rows)
 
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))
@@ -116,9 +114,11 @@ class PairSet(MutableSet[Pair]):
         return isinstance(pair, Pair) and pair.device in self._rows.get(pair.deployment, ())
 
     def __iter__(self) -> Iterator[Pair]:
-        for deployment, row in self._rows.items():
-            for device in row:
-                yield Pair(device, deployment)
+        return _each(self._rows)
 
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))
+
+
+def _each(rows: Mapping[DeploymentName, Iterable[DeviceId]]) -> Iterator[Pair]:
+    return (Pair(device, deployment) for deployment, row in rows.items() for device in row)

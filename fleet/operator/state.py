@@ -10,6 +10,7 @@ Invariants:
 - An older event time never overwrites a newer one, and none is later than the broker's own time of the report.
 """
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -166,7 +167,8 @@ class FleetState:
         for device in changed:
             self._reclassify_device(device)
         if unheard:
-            for device in {pair.device for pair in self.reports if not self.liveness.has_beat(pair.device)}:
+            reporting = {device for _, row in self.reports.rows() for device in row}
+            for device in itertools.filterfalse(self.liveness.has_beat, reporting):
                 self._reclassify_device(device)
 
     # The first replay
